@@ -1,0 +1,45 @@
+# `make repro` runs the study, `make test` the tests; both set up what they need first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# DVC runs each stage's `python`: the environment's.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: repro test lint format lock clean environment
+
+repro: environment
+	dvc repro
+
+test: environment
+	pytest
+
+lint: environment
+	ruff check .
+	ruff format --check .
+
+format: environment
+	ruff check --fix .
+	ruff format .
+
+# Pins every dependency, with hashes, for all the Python versions that pyproject.toml admits.
+lock:
+	uv pip compile pyproject.toml --group dev --universal --fork-strategy fewest \
+		--python-version 3.10 --generate-hashes --no-annotate --upgrade -o requirements.lock
+
+# Rebuilt when the content of requirements.lock is not what was installed.
+environment:
+	@cmp -s requirements.lock .venv/installed.lock || $(MAKE) --no-print-directory .venv
+
+.PHONY: .venv
+.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
+		{ echo "error: Python 3.10 to 3.13 is needed; name one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv || \
+		{ echo "error: $(PYTHON) cannot make environments; on Debian: apt install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	cp requirements.lock .venv/installed.lock
+
+# What is made again without training: DVC's cache, and the metrics and plots in Git, stay.
+clean:
+	git clean -fdXq data models metrics plots
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis dvc_plots
