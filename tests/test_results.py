@@ -1,0 +1,95 @@
+"""The committed results belong to the committed code, and are good enough."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, Project
+
+CACHED = ("data/", "models/", "metrics/sweep_l2", "plots/sweep_l2")
+
+LOCK = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
+PARAMETERS = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def metrics(stage):
+    return json.loads((ROOT / "metrics" / f"{stage}.json").read_text())
+
+
+def test_nothing_has_changed_since_the_committed_run():
+    status = json.loads(Project(ROOT).run("dvc", "status", "--json").stdout)
+    # Of what DVC caches, a clone has only the hashes.
+    changed = {}
+    for stage, entries in status.items():
+        for entry in entries:
+            # An entry is {kind of change: {path: state}}, or a word such as "changed command".
+            for kind, paths in entry.items() if isinstance(entry, dict) else [(entry, {})]:
+                left = {
+                    path: state
+                    for path, state in paths.items()
+                    if not (state == "deleted" and path.startswith(CACHED))
+                }
+                if left or not paths:
+                    changed.setdefault(stage, []).append({kind: left})
+    assert changed == {}, "rerun these stages, and commit what comes out"
+
+
+def test_the_lock_holds_one_run_of_the_whole_study():
+    """Every stage was run on the outputs, as they are now, of the stages before it."""
+    grid = PARAMETERS["sweep_l2"]["grid"]
+    cells = {
+        f"sweep_l2@{factor}-{replicate}"
+        for factor in grid["factors"]
+        for replicate in grid["replicates"]
+    }
+    others = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]) - {"sweep_l2"}
+    assert set(LOCK) == cells | others
+    made = {out["path"]: out["md5"] for stage in LOCK.values() for out in stage["outs"]}
+    for name, stage in LOCK.items():
+        for dep in stage["deps"]:
+            if dep["path"] in made:
+                assert dep["md5"] == made[dep["path"]], f"{name}: {dep['path']}"
+
+
+def test_perceptron():
+    assert metrics("train_mlp")["test_accuracy"] >= 0.968
+
+
+def test_sweep():
+    assert metrics("report")["best"]["test_accuracy"] >= 0.981
+    cells = pd.read_csv(ROOT / "plots/report/sweep_cells.csv")
+    accuracies = cells.groupby("factor").validation_accuracy
+    assert set(accuracies.count()) == {len(PARAMETERS["sweep_l2"]["grid"]["replicates"])} == {3}
+    for factor, group in accuracies:
+        reported = metrics("report")["sweep"][f"factor_{factor}"]
+        assert reported["mean"] == pytest.approx(group.mean(), abs=1e-6)
+        assert reported["std"] == pytest.approx(group.std(ddof=1), abs=1e-6)
+
+
+def test_convolutional_network():
+    assert metrics("train_cnn")["test_accuracy"] >= 0.988
+
+
+def test_autoencoder():
+    assert metrics("train_ae")["validation_loss"] <= 0.122
+
+
+def test_denoising_helps_where_published():
+    rates = pd.read_csv(ROOT / "plots/eval_noise/rates.csv").set_index("noise_level")
+    helped = rates.loc[0.2:0.8]
+    assert len(helped) == 7
+    assert (helped.denoised > helped.noisy).all()
+
+
+def test_readme_shows_the_committed_results():
+    rows = re.findall(
+        r"^\| (.+) \| (\S+) \| (\S+) \| (\S+) \|$", (ROOT / "README.md").read_text(), re.M
+    )
+    numbers = pd.read_csv(ROOT / "plots/report/published_numbers.csv")
+    expected = [
+        (row.description, f"{row.published:g}", f"{row.this_run:.4g}", f"{row.difference:+.4f}")
+        for row in numbers.itertuples()
+    ]
+    assert [row for row in rows if row[0] in set(numbers.description)] == expected

@@ -1,0 +1,167 @@
+"""The training loop does what plain `model.fit` does, and always the same."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import sweep_l2
+import train_ae
+import train_cnn
+import train_mlp
+
+COUNT, BATCH = 500, 64  # the last batch is smaller: 500 = 7 · 64 + 52
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Images and one-hot labels with something to learn: a bright row for each class."""
+    random = np.random.default_rng(0)
+    classes = random.integers(0, 10, COUNT)
+    images = random.random((COUNT, 28, 28, 1), np.float32) * 0.5
+    images[np.arange(COUNT), classes * 2] += 0.5
+    return images, np.eye(10, dtype=np.float32)[classes]
+
+
+NETWORKS = {
+    "mlp": (train_mlp.build, (), True),
+    "mlp_500_300": (sweep_l2.build, (0.001,), True),
+    # Without dropout: the two loops would draw other masks.
+    "cnn": (train_cnn.build, (0.0,), False),
+    "autoencoder": (train_ae.build, (), True),
+}
+
+
+def prepare(name, digits, tensorflow):
+    """Network with fixed initial weights, optimizer, loss, data and jit_compile for `name`."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    build, arguments, jit_compile = NETWORKS[name]
+    images, labels = digits
+    if name == "autoencoder":
+        flat = images.reshape(-1, 784)
+        data = (flat, flat)
+        optimizer, loss = keras.optimizers.Adam(), keras.losses.BinaryCrossentropy()
+    else:
+        data = (images, labels)
+        optimizer, loss = keras.optimizers.SGD(0.1), keras.losses.CategoricalCrossentropy()
+    return build(*arguments), optimizer, loss, data, jit_compile
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("mlp", 55_050), ("mlp_500_300", 545_810), ("cnn", 93_322), ("autoencoder", 226_416)],
+)
+def test_parameter_counts_are_the_published_ones(tensorflow, name, parameters):
+    build, arguments, _ = NETWORKS[name]
+    assert build(*arguments).count_params() == parameters
+
+
+def test_weight_decay_is_on_the_two_hidden_kernels(tensorflow):
+    model = sweep_l2.build(0.25)
+    kernels = [model.get_layer(name).kernel.numpy() for name in ("hidden_1", "hidden_2")]
+    assert sum(map(float, model.losses)) == pytest.approx(
+        0.25 * sum(np.sum(kernel.astype(np.float64) ** 2) for kernel in kernels), rel=1e-5
+    )
+
+
+def test_encoder_and_decoder_work_on_their_own(tensorflow):
+    model = train_ae.build()
+    images = np.random.default_rng(0).random((3, 784), np.float32)
+    code = model.get_layer("encoder")(images)
+    assert code.shape == (3, 96)
+    np.testing.assert_allclose(model.get_layer("decoder")(code), model(images), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_agrees_with_fit_on_the_same_batches(tensorflow, digits, name):
+    from common.training import train
+
+    model, optimizer, loss, data, jit_compile = prepare(name, digits, tensorflow)
+    validation = tuple(array[:120] for array in data)
+    history = train(
+        model,
+        optimizer,
+        loss,
+        data,
+        validation,
+        batch_size=BATCH,
+        epochs=2,
+        seed=3,
+        jit_compile=jit_compile,
+    )
+
+    plain, optimizer, loss, data, _ = prepare(name, digits, tensorflow)
+    plain.compile(optimizer, loss, metrics=["accuracy"] if name != "autoencoder" else [])
+    order = np.random.default_rng(3)
+    fitted = []
+    for _ in range(2):
+        shuffled = [
+            array[permutation] for permutation in [order.permutation(COUNT)] for array in data
+        ]
+        fit = plain.fit(
+            *shuffled, batch_size=BATCH, shuffle=False, verbose=0, validation_data=validation
+        )
+        fitted.append({key: values[0] for key, values in fit.history.items()})
+    expected = pd.DataFrame(fitted).rename(columns=lambda key: key.replace("val_", "validation_"))
+    for column in expected:
+        np.testing.assert_allclose(history[column], expected[column], rtol=2e-4, err_msg=column)
+    assert set(history) == {"epoch", *expected}
+    for ours, theirs in zip(model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+def trained_weights(name, digits, tensorflow, seed):
+    from common.training import train
+
+    model, optimizer, loss, data, jit_compile = prepare(name, digits, tensorflow)
+    options = {"batch_size": BATCH, "epochs": 1, "seed": seed, "jit_compile": jit_compile}
+    train(model, optimizer, loss, data, data, **options)
+    return b"".join(array.tobytes() for array in model.get_weights())
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn"])
+def test_same_seed_same_bytes_other_seed_other_bytes(tensorflow, digits, name):
+    first = trained_weights(name, digits, tensorflow, seed=1)
+    assert trained_weights(name, digits, tensorflow, seed=1) == first
+    assert trained_weights(name, digits, tensorflow, seed=2) != first
+
+
+def test_batch_larger_than_the_data_is_one_batch(tensorflow, digits):
+    from common.training import train
+
+    model, _, loss, data, _ = prepare("mlp", digits, tensorflow)
+    import keras
+
+    few = tuple(array[:30] for array in data)
+    history = train(
+        model, keras.optimizers.SGD(0.1), loss, few, few, batch_size=1000, epochs=1, seed=0
+    )
+    assert history.accuracy[0] == pytest.approx(round(history.accuracy[0] * 30) / 30, abs=1e-6)
+
+
+def test_divergence_ends_in_its_epoch(tensorflow, digits, capsys):
+    import keras
+
+    from common.training import train
+
+    model, _, loss, data, _ = prepare("autoencoder", digits, tensorflow)
+    model, loss = train_ae.build(), keras.losses.MeanSquaredError()
+    broken = tuple(np.where(np.arange(COUNT)[:, None] == 7, np.nan, array) for array in data)
+    with pytest.raises(SystemExit, match=r"no longer finite in epoch 1.*smaller learning_rate"):
+        train(model, keras.optimizers.SGD(0.1), loss, broken, data, batch_size=64, epochs=3, seed=0)
+    assert capsys.readouterr().out == ""
+
+
+def test_evaluate_counts_every_image_once(tensorflow, digits):
+    from common.training import evaluate
+
+    model, _, loss, (images, labels), _ = prepare("mlp", digits, tensorflow)
+    images, labels = np.tile(images, (3, 1, 1, 1)), np.tile(labels, (3, 1))  # 1000 + 500
+    predictions = model.predict(images, verbose=0)
+    result = evaluate(model, loss, (images, labels))
+    correct = np.mean(predictions.argmax(axis=1) == labels.argmax(axis=1))
+    assert result["accuracy"] == pytest.approx(correct, abs=1e-6)
+    assert result["loss"] == pytest.approx(
+        -np.mean(np.log(np.sum(predictions * labels, axis=1))), rel=1e-5
+    )
