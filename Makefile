@@ -37,6 +37,8 @@ environment:
 	$(PYTHON) -m venv --clear .venv || \
 		{ echo "error: $(PYTHON) cannot make environments; on Debian: apt install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	# What .dvc/plots.html draws with.
+	$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle())' > .venv/vega.js
 	cp requirements.lock .venv/installed.lock
 
 # What is made again without training: DVC's cache, and the metrics and plots in Git, stay.

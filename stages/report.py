@@ -1,18 +1,22 @@
 """Sum up the study: the sweep, the noise levels, and every published number beside this run's."""
 
-import itertools
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import yaml
 from pydantic import Field
 
 from common.parameters import Distinct, Factor, Parameters, Replicate
+from page import facts as facts_of
+from page.facts import crossing
 
 PUBLISHED = Path("published")
 FOLDER = "plots/report"
 HINTON = "sweep_hinton"
+PACKAGES = ("dvc", "keras", "matplotlib", "numpy", "pandas", "tensorflow")
 
 
 class GridParameters(Parameters):
@@ -59,16 +63,10 @@ def noise_findings(rates) -> dict:
     gain = rates.denoised - rates.noisy
     spread = np.hypot(rates.denoised_std, rates.noisy_std)
     helps = rates.noise_level[gain > 2 * spread]
-    below_half = None
-    for before, after in itertools.pairwise(rates.sort_values("noise_level").itertuples()):
-        if before.denoised >= 0.5 > after.denoised:
-            share = (before.denoised - 0.5) / (before.denoised - after.denoised)
-            below_half = before.noise_level + share * (after.noise_level - before.noise_level)
-            break
     return {
         "denoising_helps_from": None if helps.empty else helps.min(),
         "denoising_helps_to": None if helps.empty else helps.max(),
-        "denoised_rate_below_half_at": below_half,
+        "denoised_rate_below_half_at": crossing(list(rates.noise_level), list(rates.denoised)),
     }
 
 
@@ -90,16 +88,14 @@ def compare_numbers(metrics: dict):
     return numbers[["name", "description", "published", "this_run", "difference"]]
 
 
-def compare_logs(sweep_histories):
+def compare_logs(histories: dict, sweep_histories):
     """The published training logs beside this run's, a row for each printed number: log, epoch,
     figure, published, this_run, difference. The sweep's log is of one replicate; beside it
-    stands the mean of this run's replicates with the same factor."""
+    stands the mean of this run's replicates with the same factor. `histories` holds the tables
+    of the other trainings under their stages' names."""
     import pandas as pd
 
-    histories = {
-        f"{stage}_history": pd.read_csv(f"plots/{stage}/history.csv")
-        for stage in ("train_mlp", "train_cnn", "train_ae")
-    }
+    histories = {f"{stage}_history": table for stage, table in histories.items()}
     for factor, group in sweep_histories.groupby("factor"):
         mean = group.groupby("epoch", as_index=False).mean()
         histories[f"sweep_l2_history_{factor}"] = mean
@@ -220,18 +216,158 @@ def draw_autoencoder(model):
     return figure
 
 
+def draw_confusion(predictions):
+    """The CNN's confusion matrix: how many images of each digit were taken for which."""
+    from common.figures import plt
+
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (predictions.actual, predictions.predicted), 1)
+    mistakes = np.where(np.eye(10, dtype=bool), 0, counts)
+    figure, axis = plt.subplots(figsize=(6, 5.6))
+    axis.imshow(mistakes, cmap="Blues")
+    for actual, predicted in np.ndindex(counts.shape):
+        dark = mistakes[actual, predicted] > mistakes.max() / 2
+        axis.text(
+            predicted,
+            actual,
+            counts[actual, predicted] or "",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if dark else "black",
+            fontweight="bold" if actual == predicted else "normal",
+        )
+    axis.grid(False)
+    axis.set(
+        title="Convolutional network on the test images (shade: mistakes)",
+        xlabel="predicted digit",
+        ylabel="actual digit",
+        xticks=range(10),
+        yticks=range(10),
+    )
+    return figure
+
+
+def draw_mistakes(predictions, images, most: int = 10):
+    """The misread images whose wrong digit had the highest probability, up to `most`."""
+    from common.figures import plt
+
+    wrong = predictions[predictions.actual != predictions.predicted]
+    worst = wrong.sort_values("probability", ascending=False, kind="stable").head(most)
+    figure, axes = plt.subplots(2, -(-most // 2), figsize=(7.5, 4))
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, row in zip(axes.flat, worst.itertuples(), strict=False):
+        axis.imshow(images[row.image, ..., 0], cmap="gray_r", vmin=0, vmax=1)
+        title = f"{row.actual} read as {row.predicted}\n({row.probability:.3f})"
+        axis.set_title(title, fontsize=9)
+    return figure
+
+
+def describe_layers(model) -> list[dict]:
+    """What the report says of each layer: name, kind, output shape and number of parameters."""
+    return [
+        {
+            "name": layer.name.replace("_", " "),
+            "kind": type(layer).__name__,
+            "shape": " × ".join(str(size) for size in layer.output.shape[1:]),
+            "parameters": layer.count_params(),
+        }
+        for layer in layers_of(model)
+    ]
+
+
+def explore_noise(examples) -> list[dict]:
+    """For each noise level the picture of figures 4–14, in words too, and the guesses in it."""
+    levels = []
+    for level, rows in examples.groupby("noise_level"):
+        digits = []
+        for _, pair in rows.groupby("image", sort=False):
+            guesses = pair.set_index("kind")
+            digit = {"actual": int(pair.actual.iloc[0])}
+            for kind in ("noisy", "denoised"):
+                digit[kind] = int(guesses.predicted[kind])
+                digit[f"{kind}_probability"] = guesses.probability[kind]
+            digits.append(digit)
+        shown = ", ".join(str(digit["actual"]) for digit in digits)
+        levels.append(
+            {
+                "noise_level": level,
+                "path": f"plots/eval_noise/figures/figures_04-14_noise_{level}.png",
+                "text": f"The digits {shown}: original, with noise of level {level}, and denoised",
+                "digits": digits,
+            }
+        )
+    return levels
+
+
+def flatten(parameters: dict, prefix: str = "") -> list[tuple[str, object]]:
+    """The values of nested `parameters` with their full names, dotted."""
+    return [
+        item
+        for name, value in parameters.items()
+        for item in (
+            flatten(value, f"{prefix}{name}.")
+            if isinstance(value, dict)
+            else [(f"{prefix}{name}", "null" if value is None else value)]
+        )
+    ]
+
+
+def read_inputs() -> list[tuple[str, str]]:
+    """Path and MD5, from dvc.lock, of the data and networks that this run went through."""
+    stages = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
+    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
+    return sorted(
+        (out["path"], out["md5"]) for out in outs if out["path"].startswith(("data/", "models/"))
+    )
+
+
+def lead_of_best(sweep) -> dict | None:
+    """By how much the best factor's mean leads the next one's (`gap`), and the standard
+    deviation of its replicates (`spread`). None without a second factor or replicate."""
+    ranked = sweep.sort_values("mean", ascending=False, kind="stable")
+    if len(ranked) < 2 or ranked["std"].isna().iloc[0]:
+        return None
+    return {
+        "gap": ranked["mean"].iloc[0] - ranked["mean"].iloc[1],
+        "spread": ranked["std"].iloc[0],
+    }
+
+
+def none_for_nan(table) -> list[dict]:
+    """The rows of `table`, with None where a number is missing."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
 def main(grid: GridParameters) -> None:
     # Imported here, so that --help and a wrong parameter need not wait for TensorFlow.
     import pandas as pd
 
-    from common import figures, models, results
+    from common import dataset, figures, models, results
+    from page import charts
+    from page.render import render
 
     cells, sweep_histories = read_sweep(grid)
     sweep = summarise_sweep(cells)
     # Chosen by validation, of the highest the first; only then the test images are looked at.
     best = cells.loc[cells.validation_accuracy.idxmax()]
-    published_numbers = pd.read_csv(PUBLISHED / "numbers.csv", index_col="name").published
-    hinton = published_numbers[HINTON]
+    published = {
+        name: pd.read_csv(PUBLISHED / f"{name}_history.csv")
+        for name in ("train_mlp", "train_cnn", "train_ae")
+    }
+    histories = {name: pd.read_csv(f"plots/{name}/history.csv") for name in published}
+    measured = {name: json.loads(Path(f"metrics/{name}.json").read_text()) for name in published}
+    hinton = pd.read_csv(PUBLISHED / "numbers.csv", index_col="name").published[HINTON]
+    rates = pd.read_csv("plots/eval_noise/rates.csv")
+    class_rates = pd.read_csv("plots/eval_noise/class_rates.csv")
+    predictions = pd.read_csv("plots/train_cnn/predictions.csv")
+    networks = {
+        "mlp": models.load("models/mlp.keras", (28, 28, 1), (10,)),
+        "cnn": models.load("models/cnn.keras", (28, 28, 1), (10,)),
+        "autoencoder": models.load("models/autoencoder.keras", (784,), (784,)),
+    }
+
     metrics = {
         "best": {
             # A word, since DVC shows numbers with five decimals: 1e-06 would be 0.0.
@@ -241,37 +377,29 @@ def main(grid: GridParameters) -> None:
             "distance_to_hinton": round(best.test_accuracy - hinton, 6),
         },
         "sweep": {
-            f"factor_{row.factor}": {
-                "mean": row.mean,
-                "std": None if pd.isna(row.std) else row.std,
-                "best": row.best,
-            }
-            for row in sweep.itertuples(name="Factor")
+            f"factor_{row['factor']}": {name: row[name] for name in ("mean", "std", "best")}
+            for row in none_for_nan(sweep)
         },
-        "noise": noise_findings(pd.read_csv("plots/eval_noise/rates.csv")),
+        "noise": noise_findings(rates),
     }
-    paths = [f"metrics/{stage}.json" for stage in ("train_mlp", "train_cnn", "train_ae")]
-    measured = {path: json.loads(Path(path).read_text()) for path in paths}
-    numbers = compare_numbers(measured | {"metrics/report.json": metrics})
+    numbers = compare_numbers(
+        {f"metrics/{name}.json": values for name, values in measured.items()}
+        | {"metrics/report.json": metrics}
+    )
     metrics["published"] = {
-        row.name: {
-            "published": row.published,
-            "this_run": None if pd.isna(row.this_run) else row.this_run,
-            "difference": None if pd.isna(row.difference) else row.difference,
-        }
-        for row in numbers.itertuples(index=False, name="Number")
+        row["name"]: {key: row[key] for key in ("published", "this_run", "difference")}
+        for row in none_for_nan(numbers)
     }
 
-    figures.save(
-        draw_accuracy(
-            pd.read_csv("plots/train_mlp/history.csv"),
-            pd.read_csv(PUBLISHED / "train_mlp_history.csv"),
-        ),
-        f"{FOLDER}/figure_01_perceptron.png",
-    )
-    figures.save(draw_sweep(sweep, cells, hinton), f"{FOLDER}/figure_02_sweep.png")
-    autoencoder = models.load("models/autoencoder.keras", (784,), (784,))
-    figures.save(draw_autoencoder(autoencoder), f"{FOLDER}/figure_03_autoencoder.png")
+    drawn = {
+        "figure_01_perceptron": draw_accuracy(histories["train_mlp"], published["train_mlp"]),
+        "figure_02_sweep": draw_sweep(sweep, cells, hinton),
+        "figure_03_autoencoder": draw_autoencoder(networks["autoencoder"]),
+        "confusion": draw_confusion(predictions),
+        "mistakes": draw_mistakes(predictions, dataset.load("test")[0]),
+    }
+    for name, figure in drawn.items():
+        figures.save(figure, f"{FOLDER}/{name}.png")
     spread = {
         "factor": sweep.factor,
         "mean": sweep["mean"],
@@ -285,8 +413,63 @@ def main(grid: GridParameters) -> None:
     results.write_csv(f"{FOLDER}/sweep_cells.csv", cells)
     results.write_csv(f"{FOLDER}/sweep_histories.csv", sweep_histories)
     results.write_csv(f"{FOLDER}/published_numbers.csv", numbers)
-    results.write_csv(f"{FOLDER}/published_logs.csv", compare_logs(sweep_histories))
+    results.write_csv(f"{FOLDER}/published_logs.csv", compare_logs(histories, sweep_histories))
     results.write_json("metrics/report.json", metrics)
+
+    parameters = yaml.safe_load(Path("params.yaml").read_text())
+    del parameters["fetch"]  # has no influence: whatever the source, the same bytes
+    explorer = explore_noise(pd.read_csv("plots/eval_noise/examples.csv"))
+    clean = rates[rates.noise_level == 0].to_dict("records")
+    gain = rates.assign(gain=rates.denoised - rates.noisy)
+    facts = {
+        "parameters": parameters,
+        "training_images": len(dataset.load("train")[0]),
+        "test_images": len(predictions),
+        "mlp": measured["train_mlp"],
+        "cnn": measured["train_cnn"],
+        "ae": measured["train_ae"],
+        "networks": {name: describe_layers(model) for name, model in networks.items()},
+        "mlp_widths": [layer.units for layer in layers_of(networks["mlp"]) if layer.count_params()],
+        "dense_parameters": cells.parameters.iloc[0],
+        "right_probability": facts_of.right_probability,
+        "best": metrics["best"],
+        "hinton": hinton,
+        "cells": len(cells),
+        "sweep": none_for_nan(sweep),
+        "sweep_gap": lead_of_best(sweep),
+        "confused": facts_of.most_confused(predictions),
+        "explorer": explorer,
+        "explorer_start": len(explorer) // 2,
+        "noise": metrics["noise"],
+        "noisy_half": crossing(list(rates.noise_level), list(rates.noisy)),
+        "denoised_half": metrics["noise"]["denoised_rate_below_half_at"],
+        "clean": clean[0] if clean else None,
+        "largest": gain.loc[gain.gain.idxmax()].to_dict(),
+        "claims": facts_of.claims(rates),
+        "numbers": none_for_nan(
+            numbers.assign(within=facts_of.within_spread(numbers, cells, best.factor))
+        ),
+        "flat_parameters": flatten(parameters),
+        "inputs": read_inputs(),
+        "versions": [(name, version(name)) for name in PACKAGES],
+    }
+    accuracies = {"accuracy": "training", "validation_accuracy": "validation"}
+    losses = {"loss": "training", "validation_loss": "validation"}
+    drawings = {
+        name: charts.history(title, histories[stage], published[stage], columns, y_title)
+        for name, stage, title, columns, y_title in (
+            ("mlp", "train_mlp", "Perceptron 64-64", accuracies, "accuracy"),
+            ("cnn", "train_cnn", "Convolutional network", accuracies, "accuracy"),
+            ("autoencoder", "train_ae", "Denoising autoencoder", losses, "binary cross-entropy"),
+        )
+    } | {
+        "sweep": charts.sweep("Perceptron 500-300 with weight decay", cells, sweep, hinton),
+        "noise": charts.noise("Classifying noisy and denoised digits", rates),
+        "classes": charts.classes("Denoised digits, each of the ten", class_rates),
+    }
+    plain, page = render(facts, drawings)
+    Path("report.md").write_text(plain, encoding="utf-8")
+    Path("report.html").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
