@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shutil
 
 import pytest
@@ -213,6 +214,16 @@ def test_branches_compare_on_a_clone_without_cache(study, tmp_path):
     page = (clone.folder / "dvc_plots" / "index.html").read_text()
     for name in ("perceptron_accuracy", "figure_01_perceptron.png"):
         assert name in page or name.replace("_", " ") in page
+
+
+def test_an_experiment_trains_what_its_parameter_concerns(study):
+    ran = study.run("dvc", "exp", "run", "--name", "slow", "-S", "train_mlp.learning_rate=0.05")
+    assert re.findall(r"Running stage '(.+)'", ran.stdout) == ["train_mlp", "report"]
+    shown = study.run("dvc", "exp", "show", "--only-changed", "--csv").stdout
+    assert "slow" in shown
+    study.run("dvc", "exp", "branch", "slow", "slower")
+    changes = json.loads(study.run("dvc", "params", "diff", "--json", "main", "slower").stdout)
+    assert set(changes["params.yaml"]) == {"train_mlp.learning_rate"}
 
 
 def test_plots_show_draws_every_chart_and_figure(study):

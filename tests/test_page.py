@@ -265,6 +265,7 @@ def test_dvc_plots_opens_without_network(browser, study):
     texts = [{word.text for word in found} for found in words]
     for chart in charts:
         title = chart["title"]
+        title = title["text"] if isinstance(title, dict) else title
         [drawing] = [text for text in texts if title in text]
         assert "workspace" in drawing, f"{title}: no legend"
         axes = {"epoch", "L2 factor", "noise level", "noise_level", "predicted digit"}
