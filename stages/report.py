@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field
 
 from common.parameters import Distinct, Factor, Parameters, Replicate
-from page import facts as facts_of
+from page import facts
 from page.facts import crossing
 
 PUBLISHED = Path("published")
@@ -116,225 +116,6 @@ def compare_logs(histories: dict, sweep_histories):
     return pd.concat(tables)[columns].round(6)
 
 
-def draw_accuracy(history, published):
-    """Figure 1: training and validation accuracy of the perceptron per epoch."""
-    from common.figures import BLUE, ORANGE, plt
-
-    figure, axis = plt.subplots()
-    for name, colour in ("accuracy", ORANGE), ("validation_accuracy", BLUE):
-        label = name.replace("_", " ")
-        axis.plot(history.epoch, history[name], "o-", color=colour, label=label)
-        axis.plot(
-            published.epoch, published[name], "--", color=colour, label=f"{label} (published)"
-        )
-    axis.set(title="Perceptron 64-64", xlabel="epoch", ylabel="accuracy")
-    axis.legend()
-    return figure
-
-
-def draw_sweep(summary, cells, hinton: float):
-    """Figure 2: mean validation accuracy, with standard deviation, against the L2 factor."""
-    from common.figures import BLUE, ORANGE, VERMILION, plt
-
-    figure, axis = plt.subplots()
-    axis.plot(cells.factor, cells.validation_accuracy, ".", color=ORANGE, label="each replicate")
-    axis.errorbar(
-        summary.factor,
-        summary["mean"],
-        summary["std"].fillna(0),
-        color=BLUE,
-        marker="o",
-        capsize=4,
-        label="mean ± standard deviation",
-    )
-    axis.axhline(hinton, color=VERMILION, linestyle="--", label=f"Hinton: {hinton} (published)")
-    axis.set(
-        title="Perceptron 500-300 with weight decay",
-        xlabel="L2 factor",
-        ylabel="validation accuracy after the last epoch",
-    )
-    axis.legend()
-    return figure
-
-
-def layers_of(model) -> list:
-    """The layers that compute, in order, those of nested networks included."""
-    return [
-        inner
-        for layer in model.layers
-        for inner in (layers_of(layer) if hasattr(layer, "layers") else [layer])
-    ]
-
-
-def draw_autoencoder(model):
-    """Figure 3: the autoencoder, a bar for each layer as high as the layer is wide."""
-    from common.figures import BLUE, GREEN, GREY, ORANGE, plt
-
-    encoder, decoder = (model.get_layer(name) for name in ("encoder", "decoder"))
-    bars = [("input", model.input_shape[-1], "", GREY)]
-    for part, colour in (encoder, BLUE), (decoder, GREEN):
-        for layer in layers_of(part):
-            note = f"{layer.activation.__name__}\n{layer.count_params():,} parameters"
-            bars.append((layer.name.replace("_", " "), layer.units, note, colour))
-    code = len(layers_of(encoder))
-    bars[code] = (*bars[code][:3], ORANGE)
-
-    figure, axis = plt.subplots(figsize=(8, 4.6))
-    tallest = max(units for _, units, _, _ in bars)
-    for index, (name, units, note, colour) in enumerate(bars):
-        axis.add_patch(plt.Rectangle((index - 0.11, -units / 2), 0.22, units, color=colour))
-        axis.text(index, units / 2 + 14, f"{name}\n{units}", ha="center", va="bottom")
-        axis.text(
-            index,
-            -units / 2 - 14,
-            note,
-            ha="center",
-            va="top",
-            fontsize=8,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-        )
-        if index:
-            before = bars[index - 1][1]
-            for side in (-1, 1):
-                axis.plot(
-                    [index - 0.89, index - 0.11],
-                    [side * before / 2, side * units / 2],
-                    color="0.7",
-                    linewidth=0.8,
-                )
-    low = -tallest / 2 - 130
-    for part, first, last in (encoder, 0.6, code + 0.4), (decoder, code + 0.6, len(bars) - 0.6):
-        axis.annotate("", (first, low), (last, low), arrowprops={"arrowstyle": "-"})
-        label = f"{part.name}: {part.count_params():,} parameters"
-        axis.text((first + last) / 2, low - 14, label, ha="center", va="top")
-    axis.set(
-        xlim=(-0.7, len(bars) - 0.3),
-        ylim=(low - 70, tallest / 2 + 110),
-        title=f"Denoising autoencoder: {model.count_params():,} parameters",
-    )
-    axis.axis("off")
-    return figure
-
-
-def draw_confusion(predictions):
-    """The CNN's confusion matrix: how many images of each digit were taken for which."""
-    from common.figures import plt
-
-    counts = np.zeros((10, 10), int)
-    np.add.at(counts, (predictions.actual, predictions.predicted), 1)
-    mistakes = np.where(np.eye(10, dtype=bool), 0, counts)
-    figure, axis = plt.subplots(figsize=(6, 5.6))
-    axis.imshow(mistakes, cmap="Blues")
-    for actual, predicted in np.ndindex(counts.shape):
-        dark = mistakes[actual, predicted] > mistakes.max() / 2
-        axis.text(
-            predicted,
-            actual,
-            counts[actual, predicted] or "",
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if dark else "black",
-            fontweight="bold" if actual == predicted else "normal",
-        )
-    axis.grid(False)
-    axis.set(
-        title="Convolutional network on the test images (shade: mistakes)",
-        xlabel="predicted digit",
-        ylabel="actual digit",
-        xticks=range(10),
-        yticks=range(10),
-    )
-    return figure
-
-
-def draw_mistakes(predictions, images, most: int = 10):
-    """The misread images whose wrong digit had the highest probability, up to `most`."""
-    from common.figures import plt
-
-    wrong = predictions[predictions.actual != predictions.predicted]
-    worst = wrong.sort_values("probability", ascending=False, kind="stable").head(most)
-    figure, axes = plt.subplots(2, -(-most // 2), figsize=(7.5, 4))
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, row in zip(axes.flat, worst.itertuples(), strict=False):
-        axis.imshow(images[row.image, ..., 0], cmap="gray_r", vmin=0, vmax=1)
-        title = f"{row.actual} read as {row.predicted}\n({row.probability:.3f})"
-        axis.set_title(title, fontsize=9)
-    return figure
-
-
-def describe_layers(model) -> list[dict]:
-    """What the report says of each layer: name, kind, output shape and number of parameters."""
-    return [
-        {
-            "name": layer.name.replace("_", " "),
-            "kind": type(layer).__name__,
-            "shape": " × ".join(str(size) for size in layer.output.shape[1:]),
-            "parameters": layer.count_params(),
-        }
-        for layer in layers_of(model)
-    ]
-
-
-def explore_noise(examples) -> list[dict]:
-    """For each noise level the picture of figures 4–14, in words too, and the guesses in it."""
-    levels = []
-    for level, rows in examples.groupby("noise_level"):
-        digits = []
-        for _, pair in rows.groupby("image", sort=False):
-            guesses = pair.set_index("kind")
-            digit = {"actual": int(pair.actual.iloc[0])}
-            for kind in ("noisy", "denoised"):
-                digit[kind] = int(guesses.predicted[kind])
-                digit[f"{kind}_probability"] = guesses.probability[kind]
-            digits.append(digit)
-        shown = ", ".join(str(digit["actual"]) for digit in digits)
-        levels.append(
-            {
-                "noise_level": level,
-                "path": f"plots/eval_noise/figures/figures_04-14_noise_{level}.png",
-                "text": f"The digits {shown}: original, with noise of level {level}, and denoised",
-                "digits": digits,
-            }
-        )
-    return levels
-
-
-def flatten(parameters: dict, prefix: str = "") -> list[tuple[str, object]]:
-    """The values of nested `parameters` with their full names, dotted."""
-    return [
-        item
-        for name, value in parameters.items()
-        for item in (
-            flatten(value, f"{prefix}{name}.")
-            if isinstance(value, dict)
-            else [(f"{prefix}{name}", "null" if value is None else value)]
-        )
-    ]
-
-
-def read_inputs() -> list[tuple[str, str]]:
-    """Path and MD5, from dvc.lock, of the data and networks that this run went through."""
-    stages = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
-    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
-    return sorted(
-        (out["path"], out["md5"]) for out in outs if out["path"].startswith(("data/", "models/"))
-    )
-
-
-def lead_of_best(sweep) -> dict | None:
-    """By how much the best factor's mean leads the next one's (`gap`), and the standard
-    deviation of its replicates (`spread`). None without a second factor or replicate."""
-    ranked = sweep.sort_values("mean", ascending=False, kind="stable")
-    if len(ranked) < 2 or ranked["std"].isna().iloc[0]:
-        return None
-    return {
-        "gap": ranked["mean"].iloc[0] - ranked["mean"].iloc[1],
-        "spread": ranked["std"].iloc[0],
-    }
-
-
 def none_for_nan(table) -> list[dict]:
     """The rows of `table`, with None where a number is missing."""
     return table.astype(object).where(table.notna(), None).to_dict("records")
@@ -345,7 +126,7 @@ def main(grid: GridParameters) -> None:
     import pandas as pd
 
     from common import dataset, figures, models, results
-    from page import charts
+    from page import charts, drawings
     from page.render import render
 
     cells, sweep_histories = read_sweep(grid)
@@ -392,11 +173,13 @@ def main(grid: GridParameters) -> None:
     }
 
     drawn = {
-        "figure_01_perceptron": draw_accuracy(histories["train_mlp"], published["train_mlp"]),
-        "figure_02_sweep": draw_sweep(sweep, cells, hinton),
-        "figure_03_autoencoder": draw_autoencoder(networks["autoencoder"]),
-        "confusion": draw_confusion(predictions),
-        "mistakes": draw_mistakes(predictions, dataset.load("test")[0]),
+        "figure_01_perceptron": drawings.draw_accuracy(
+            histories["train_mlp"], published["train_mlp"]
+        ),
+        "figure_02_sweep": drawings.draw_sweep(sweep, cells, hinton),
+        "figure_03_autoencoder": drawings.draw_autoencoder(networks["autoencoder"]),
+        "confusion": drawings.draw_confusion(predictions),
+        "mistakes": drawings.draw_mistakes(predictions, dataset.load("test")[0]),
     }
     for name, figure in drawn.items():
         figures.save(figure, f"{FOLDER}/{name}.png")
@@ -418,26 +201,28 @@ def main(grid: GridParameters) -> None:
 
     parameters = yaml.safe_load(Path("params.yaml").read_text())
     del parameters["fetch"]  # has no influence: whatever the source, the same bytes
-    explorer = explore_noise(pd.read_csv("plots/eval_noise/examples.csv"))
+    explorer = facts.explore_noise(pd.read_csv("plots/eval_noise/examples.csv"))
     clean = rates[rates.noise_level == 0].to_dict("records")
     gain = rates.assign(gain=rates.denoised - rates.noisy)
-    facts = {
+    contents = {
         "parameters": parameters,
         "training_images": len(dataset.load("train")[0]),
         "test_images": len(predictions),
         "mlp": measured["train_mlp"],
         "cnn": measured["train_cnn"],
         "ae": measured["train_ae"],
-        "networks": {name: describe_layers(model) for name, model in networks.items()},
-        "mlp_widths": [layer.units for layer in layers_of(networks["mlp"]) if layer.count_params()],
+        "networks": {name: facts.describe_layers(model) for name, model in networks.items()},
+        "mlp_widths": [
+            layer.units for layer in facts.layers_of(networks["mlp"]) if layer.count_params()
+        ],
         "dense_parameters": cells.parameters.iloc[0],
-        "right_probability": facts_of.right_probability,
+        "right_probability": facts.right_probability,
         "best": metrics["best"],
         "hinton": hinton,
         "cells": len(cells),
         "sweep": none_for_nan(sweep),
-        "sweep_gap": lead_of_best(sweep),
-        "confused": facts_of.most_confused(predictions),
+        "sweep_gap": facts.lead_of_best(sweep),
+        "confused": facts.most_confused(predictions),
         "explorer": explorer,
         "explorer_start": len(explorer) // 2,
         "noise": metrics["noise"],
@@ -445,17 +230,17 @@ def main(grid: GridParameters) -> None:
         "denoised_half": metrics["noise"]["denoised_rate_below_half_at"],
         "clean": clean[0] if clean else None,
         "largest": gain.loc[gain.gain.idxmax()].to_dict(),
-        "claims": facts_of.claims(rates),
+        "claims": facts.claims(rates),
         "numbers": none_for_nan(
-            numbers.assign(within=facts_of.within_spread(numbers, cells, best.factor))
+            numbers.assign(within=facts.within_spread(numbers, cells, best.factor))
         ),
-        "flat_parameters": flatten(parameters),
-        "inputs": read_inputs(),
+        "flat_parameters": facts.flatten(parameters),
+        "inputs": facts.read_inputs(),
         "versions": [(name, version(name)) for name in PACKAGES],
     }
     accuracies = {"accuracy": "training", "validation_accuracy": "validation"}
     losses = {"loss": "training", "validation_loss": "validation"}
-    drawings = {
+    specifications = {
         name: charts.history(title, histories[stage], published[stage], columns, y_title)
         for name, stage, title, columns, y_title in (
             ("mlp", "train_mlp", "Perceptron 64-64", accuracies, "accuracy"),
@@ -467,7 +252,7 @@ def main(grid: GridParameters) -> None:
         "noise": charts.noise("Classifying noisy and denoised digits", rates),
         "classes": charts.classes("Denoised digits, each of the ten", class_rates),
     }
-    plain, page = render(facts, drawings)
+    plain, page = render(contents, specifications)
     Path("report.md").write_text(plain, encoding="utf-8")
     Path("report.html").write_text(page, encoding="utf-8")
 

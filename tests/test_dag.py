@@ -41,6 +41,12 @@ def test_deps_are_what_the_code_imports(stage):
     assert named == code_of(stage)
 
 
+def test_the_text_and_look_of_the_report_are_its_deps():
+    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "stages/page").glob("*.j2")}
+    assert templates
+    assert {path for path in PIPELINE["report"]["deps"] if path.endswith(".j2")} == templates
+
+
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_every_stage_has_a_script_that_explains_its_parameters(finished_study, stage):
     text = " ".join(finished_study.run("python", f"stages/{stage}.py", "--help").stdout.split())

@@ -32,36 +32,34 @@ def history(title: str, this_run, published, figures: dict[str, str], y_title: s
     columns to draw and what the legend calls them."""
     import pandas as pd
 
-    tables = [
-        table.rename(columns=figures)
-        .melt("epoch", list(figures.values()), "figure", "value")
-        .assign(source=source)
-        for table, source in ((this_run, "this run"), (published, "published"))
-    ]
+    this_run = this_run[["epoch", *figures]].rename(columns=figures)
+    published = published[["epoch", *figures]].rename(
+        columns={column: f"{name} (published)" for column, name in figures.items()}
+    )
+    table = pd.concat(
+        part.melt("epoch", var_name="series", value_name="value") for part in (this_run, published)
+    )
+    names = [name for name in (*this_run, *published) if name != "epoch"]
     return _chart(
         title,
-        pd.concat(tables).dropna(),
+        table.dropna(),
         mark={"type": "line", "point": True, "tooltip": True},
         encoding={
             "x": {**_quantitative("epoch", "epoch"), "axis": {"tickMinStep": 1}},
             "y": _quantitative("value", y_title),
+            # Colour and dashes by the same field: one legend shows both.
             "color": {
-                "field": "figure",
+                "field": "series",
                 "type": "nominal",
-                "scale": _colours(figures.values(), (ORANGE, BLUE)),
+                "scale": _colours(names, (ORANGE, BLUE) * 2),
                 "title": None,
+                "legend": {"symbolType": "stroke", "symbolSize": 300},
             },
             "strokeDash": {
-                "field": "source",
+                "field": "series",
                 "type": "nominal",
-                "sort": ["this run", "published"],
+                "scale": _colours(names, ([1, 0], [1, 0], [4, 3], [4, 3])),
                 "title": None,
-                "legend": {
-                    "symbolType": "stroke",
-                    "symbolSize": 400,
-                    "symbolStrokeColor": "#888888",
-                    "symbolStrokeWidth": 2,
-                },
             },
         },
     )
@@ -158,7 +156,11 @@ def classes(title: str, class_rates) -> dict:
             "x": _quantitative("noise_level", "noise level (share of pixels replaced)"),
             "y": _quantitative("denoised", "true-positive rate", zero=True),
             # Ten hues cannot all be told apart; a choice in the legend brings one out.
-            "color": {"field": "digit", "type": "ordinal", "scale": {"scheme": "viridis"}},
+            "color": {
+                "field": "digit",
+                "type": "ordinal",
+                "scale": {"scheme": {"name": "viridis", "extent": [0.15, 0.95]}},
+            },
             "opacity": {"condition": {"param": "chosen", "value": 1}, "value": 0.12},
         },
     )

@@ -1,6 +1,9 @@
 """What the report says, as far as it depends on measurements."""
 
 import math
+from pathlib import Path
+
+import yaml
 
 CHANCE = 0.1  # ten digits, about equally frequent
 
@@ -102,3 +105,83 @@ def right_probability(loss: float) -> float:
     """The probability that a network with this mean cross-entropy gives the right digit, as
     geometric mean over the images: the inverse of loss = −log p."""
     return math.exp(-loss)
+
+
+def layers_of(model) -> list:
+    """The layers that compute, in order, those of nested networks included."""
+    return [
+        inner
+        for layer in model.layers
+        for inner in (layers_of(layer) if hasattr(layer, "layers") else [layer])
+    ]
+
+
+def describe_layers(model) -> list[dict]:
+    """What the report says of each layer: name, kind, output shape and number of parameters."""
+    return [
+        {
+            "name": layer.name.replace("_", " "),
+            "kind": type(layer).__name__,
+            "shape": " × ".join(str(size) for size in layer.output.shape[1:]),
+            "parameters": layer.count_params(),
+        }
+        for layer in layers_of(model)
+    ]
+
+
+def explore_noise(examples) -> list[dict]:
+    """For each noise level the picture of figures 4–14, in words too, and the guesses in it."""
+    levels = []
+    for level, rows in examples.groupby("noise_level"):
+        digits = []
+        for _, pair in rows.groupby("image", sort=False):
+            guesses = pair.set_index("kind")
+            digit = {"actual": int(pair.actual.iloc[0])}
+            for kind in ("noisy", "denoised"):
+                digit[kind] = int(guesses.predicted[kind])
+                digit[f"{kind}_probability"] = guesses.probability[kind]
+            digits.append(digit)
+        shown = ", ".join(str(digit["actual"]) for digit in digits)
+        levels.append(
+            {
+                "noise_level": level,
+                "path": f"plots/eval_noise/figures/figures_04-14_noise_{level}.png",
+                "text": f"The digits {shown}: original, with noise of level {level}, and denoised",
+                "digits": digits,
+            }
+        )
+    return levels
+
+
+def flatten(parameters: dict, prefix: str = "") -> list[tuple[str, object]]:
+    """The values of nested `parameters` with their full names, dotted."""
+    return [
+        item
+        for name, value in parameters.items()
+        for item in (
+            flatten(value, f"{prefix}{name}.")
+            if isinstance(value, dict)
+            else [(f"{prefix}{name}", "null" if value is None else value)]
+        )
+    ]
+
+
+def read_inputs() -> list[tuple[str, str]]:
+    """Path and MD5, from dvc.lock, of the data and networks that this run went through."""
+    stages = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
+    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
+    return sorted(
+        (out["path"], out["md5"]) for out in outs if out["path"].startswith(("data/", "models/"))
+    )
+
+
+def lead_of_best(sweep) -> dict | None:
+    """By how much the best factor's mean leads the next one's (`gap`), and the standard
+    deviation of its replicates (`spread`). None without a second factor or replicate."""
+    ranked = sweep.sort_values("mean", ascending=False, kind="stable")
+    if len(ranked) < 2 or ranked["std"].isna().iloc[0]:
+        return None
+    return {
+        "gap": ranked["mean"].iloc[0] - ranked["mean"].iloc[1],
+        "spread": ranked["std"].iloc[0],
+    }
