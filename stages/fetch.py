@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Annotated
 
@@ -164,8 +165,8 @@ def unpack(archive: Path, path: Path) -> None:
             content = source.read(size)
             if source.read(1):
                 raise SourceError(f"{archive.name}: longer than {path.name} should be")
-    except (OSError, EOFError, ValueError) as error:
-        raise SourceError(f"{archive.name}: {error or 'not a gzip file'}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"{archive.name}: {error}") from error
     path.write_bytes(content)
 
 

@@ -96,6 +96,21 @@ def test_what_was_there_stays_when_all_sources_fail(tmp_path):
     assert (tmp_path / "raw" / "kept").exists()
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda archive: archive[:-3], "Compressed file ended before"),
+        (lambda archive: archive[:12] + b"\xff" * 4 + archive[16:], "while decompressing"),
+        (lambda archive: archive[:-8] + bytes(8), "CRC check failed"),
+    ],
+)
+def test_damaged_gzip(tmp_path, damage, reason):
+    (tmp_path / "a-ubyte.gz").write_bytes(damage(gzip.compress(CONTENT["a-ubyte"])))
+    with pytest.raises(SourceError, match=f"a-ubyte.gz: .*{reason}"):
+        unpack(tmp_path / "a-ubyte.gz", tmp_path / "a-ubyte")
+    assert not (tmp_path / "a-ubyte").exists()
+
+
 def test_not_gzip(tmp_path):
     (tmp_path / "a-ubyte.gz").write_text("<html>Please log in</html>")
     with pytest.raises(SourceError, match=r"a-ubyte.gz: Not a gzipped file"):
