@@ -5,13 +5,17 @@ BIN := .venv/bin
 # DVC runs each stage's `python`: the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint format lock clean environment
+.PHONY: repro test verify lint format lock clean environment
 
 repro: environment
 	dvc repro
 
 test: environment
 	pytest
+
+# STAGE=NAME: only that stage, after those that it depends on.
+verify: environment
+	python tools/verify.py $(if $(STAGE),--stage $(STAGE))
 
 lint: environment
 	ruff check .
