@@ -5,7 +5,7 @@ BIN := .venv/bin
 # DVC runs each stage's `python`: the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test verify lint format lock clean environment
+.PHONY: repro test verify bench lint format lock clean environment
 
 repro: environment
 	dvc repro
@@ -16,6 +16,9 @@ test: environment
 # STAGE=NAME: only that stage, after those that it depends on.
 verify: environment
 	python tools/verify.py $(if $(STAGE),--stage $(STAGE))
+
+bench: environment
+	@python tools/bench.py
 
 lint: environment
 	ruff check .
@@ -48,4 +51,4 @@ environment:
 # What is made again without training: DVC's cache, and the metrics and plots in Git, stay.
 clean:
 	git clean -fdXq data models metrics plots
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis dvc_plots
+	rm -rf .venv .pytest_cache .ruff_cache dvc_plots
