@@ -148,7 +148,7 @@ def time_pytorch(network: str, images: int, epochs: int) -> dict:
         else torch.optim.SGD(model.parameters(), 0.1)
     )
     (inputs, targets), (validation_inputs, validation_targets) = (
-        (torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(y))
+        (torch.from_numpy(x.reshape(-1, 1, 28, 28)), torch.from_numpy(y))
         for x, y in load(network, images)
     )
     ends = EpochEnds()
