@@ -51,7 +51,6 @@ def build(network: str):
     import train_mlp
     from common.runtime import keras
 
-    cross_entropy = keras.losses.CategoricalCrossentropy
     if network == "autoencoder":
         return train_ae.build(), keras.optimizers.Adam(), keras.losses.BinaryCrossentropy()
     model = {
@@ -59,7 +58,7 @@ def build(network: str):
         "mlp_500_300": lambda: sweep_l2.build(1e-6),
         "cnn": lambda: train_cnn.build(0.5),
     }[network]()
-    return model, keras.optimizers.SGD(0.1), cross_entropy()
+    return model, keras.optimizers.SGD(0.1), keras.losses.CategoricalCrossentropy()
 
 
 class EpochEnds:
@@ -120,7 +119,7 @@ def time_pytorch(network: str, images: int, epochs: int) -> dict:
     from torch import nn
 
     torch.manual_seed(1)
-    relu, softmax_loss = nn.ReLU, nn.CrossEntropyLoss()
+    relu = nn.ReLU
     model = {
         "mlp": lambda: nn.Sequential(
             nn.Flatten(), nn.Linear(784, 64), relu(), nn.Linear(64, 64), relu(), nn.Linear(64, 10)
@@ -140,7 +139,7 @@ def time_pytorch(network: str, images: int, epochs: int) -> dict:
         ),
     }[network]()  # fmt: skip
     autoencoder = network == "autoencoder"
-    loss_of = nn.BCEWithLogitsLoss() if autoencoder else softmax_loss
+    loss_of = nn.BCEWithLogitsLoss() if autoencoder else nn.CrossEntropyLoss()
     hidden = [model[1].weight, model[3].weight] if network == "mlp_500_300" else []
     optimizer = (
         torch.optim.Adam(model.parameters(), 0.001, eps=1e-7)
