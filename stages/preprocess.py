@@ -14,7 +14,7 @@ RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
 
 
-class PreprocessParameters(Parameters):
+class PreprocessParameters(Parameters, section="preprocess"):
     validation: Literal["test"] | Annotated[int, Field(ge=10, le=50_000)] = Field(
         description="what the stages validate on: test (the test images, as published), or how "
         "many training images to hold out, a whole number from 10 to 50,000",
@@ -58,10 +58,16 @@ def hold_out(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 def read(kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, 28, 28) and labels (N,), uint8, of `kind`: "train" or "t10k"."""
-    images = read_idx(RAW / f"{kind}-images-idx3-ubyte")
-    labels = read_idx(RAW / f"{kind}-labels-idx1-ubyte")
+    try:
+        images = read_idx(RAW / f"{kind}-images-idx3-ubyte")
+        labels = read_idx(RAW / f"{kind}-labels-idx1-ubyte")
+    except ValueError as error:
+        raise ValueError(f"{error}; restore it: dvc repro fetch") from error
     if images.shape != (len(labels), 28, 28) or labels.max(initial=0) > 9:
-        raise ValueError(f"{RAW}: {kind} images {images.shape} do not fit labels {labels.shape}")
+        raise ValueError(
+            f"{RAW}: {kind} images {images.shape} do not fit labels {labels.shape}; "
+            "restore them: dvc repro fetch"
+        )
     return images, labels
 
 
@@ -88,10 +94,10 @@ def split(parameters: PreprocessParameters) -> dict[str, tuple[np.ndarray, np.nd
     }
 
 
-def preprocess(parameters: PreprocessParameters) -> None:
+def main(parameters: PreprocessParameters) -> None:
     try:
         splits = split(parameters)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         sys.exit(f"error: preprocess: {error}")
     for name, (images, labels) in splits.items():
         folder = PROCESSED / name
@@ -102,4 +108,4 @@ def preprocess(parameters: PreprocessParameters) -> None:
 
 
 if __name__ == "__main__":
-    preprocess(PreprocessParameters.parse("preprocess", __doc__))
+    PreprocessParameters.run(main, __doc__)

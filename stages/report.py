@@ -19,7 +19,7 @@ HINTON = "sweep_hinton"
 PACKAGES = ("dvc", "keras", "matplotlib", "numpy", "pandas", "tensorflow")
 
 
-class GridParameters(Parameters):
+class GridParameters(Parameters, section="sweep_l2.grid"):
     factors: Annotated[list[Factor], Distinct] = Field(
         min_length=1,
         description="the L2 factors of the sweep: numbers from 0 to 1, at least one, none twice",
@@ -121,7 +121,7 @@ def none_for_nan(table) -> list[dict]:
     return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
-def main(grid: GridParameters) -> None:
+def main(parameters: GridParameters) -> None:
     # Imported here, so that --help and a wrong parameter need not wait for TensorFlow.
     import pandas as pd
 
@@ -129,7 +129,7 @@ def main(grid: GridParameters) -> None:
     from page import charts, drawings
     from page.render import render
 
-    cells, sweep_histories = read_sweep(grid)
+    cells, sweep_histories = read_sweep(parameters)
     sweep = summarise_sweep(cells)
     # Chosen by validation, of the highest the first; only then the test images are looked at.
     best = cells.loc[cells.validation_accuracy.idxmax()]
@@ -199,13 +199,13 @@ def main(grid: GridParameters) -> None:
     results.write_csv(f"{FOLDER}/published_logs.csv", compare_logs(histories, sweep_histories))
     results.write_json("metrics/report.json", metrics)
 
-    parameters = yaml.safe_load(Path("params.yaml").read_text())
-    del parameters["fetch"]  # has no influence: whatever the source, the same bytes
+    settings = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    del settings["fetch"]  # has no influence: whatever the source, the same bytes
     explorer = facts.explore_noise(pd.read_csv("plots/eval_noise/examples.csv"))
     clean = rates[rates.noise_level == 0].to_dict("records")
     gain = rates.assign(gain=rates.denoised - rates.noisy)
     contents = {
-        "parameters": parameters,
+        "parameters": settings,
         "training_images": len(dataset.load("train")[0]),
         "test_images": len(predictions),
         "mlp": measured["train_mlp"],
@@ -234,7 +234,7 @@ def main(grid: GridParameters) -> None:
         "numbers": none_for_nan(
             numbers.assign(within=facts.within_spread(numbers, cells, best.factor))
         ),
-        "flat_parameters": facts.flatten(parameters),
+        "flat_parameters": facts.flatten(settings),
         "inputs": facts.read_inputs(),
         "versions": [(name, version(name)) for name in PACKAGES],
     }
@@ -258,4 +258,4 @@ def main(grid: GridParameters) -> None:
 
 
 if __name__ == "__main__":
-    main(GridParameters.parse("sweep_l2", __doc__))
+    GridParameters.run(main, __doc__)

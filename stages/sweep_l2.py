@@ -13,7 +13,7 @@ from common.parameters import (
 )
 
 
-class CellParameters(Parameters):
+class CellParameters(Parameters, section="sweep_l2"):
     factor: Factor
     replicate: Replicate
     learning_rate: LearningRate
@@ -77,4 +77,4 @@ def main(parameters: CellParameters) -> None:
 
 
 if __name__ == "__main__":
-    main(CellParameters.parse("sweep_l2", __doc__))
+    CellParameters.run(main, __doc__)

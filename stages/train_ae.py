@@ -11,7 +11,7 @@ from common.parameters import (
 )
 
 
-class AutoencoderParameters(Parameters):
+class AutoencoderParameters(Parameters, section="train_ae"):
     learning_rate: LearningRate
     batch_size: BatchSize
     epochs: Epochs
@@ -77,4 +77,4 @@ def main(parameters: AutoencoderParameters) -> None:
 
 
 if __name__ == "__main__":
-    main(AutoencoderParameters.parse("train_ae", __doc__))
+    AutoencoderParameters.run(main, __doc__)

@@ -5,7 +5,7 @@ from pydantic import Field
 from common.parameters import BatchSize, Epochs, LearningRate, Parameters, Seed, Threads
 
 
-class CnnParameters(Parameters):
+class CnnParameters(Parameters, section="train_cnn"):
     learning_rate: LearningRate
     batch_size: BatchSize
     epochs: Epochs
@@ -84,4 +84,4 @@ def main(parameters: CnnParameters) -> None:
 
 
 if __name__ == "__main__":
-    main(CnnParameters.parse("train_cnn", __doc__))
+    CnnParameters.run(main, __doc__)

@@ -1,9 +1,9 @@
-"""Train a small perceptron: two hidden layers of 64 (published problem 2a–2c)."""
+"""Train a small perceptron: two hidden layers of 64 (published problem 2a to 2c)."""
 
 from common.parameters import BatchSize, Epochs, LearningRate, Parameters, Seed, Threads
 
 
-class MlpParameters(Parameters):
+class MlpParameters(Parameters, section="train_mlp"):
     learning_rate: LearningRate
     batch_size: BatchSize
     epochs: Epochs
@@ -57,4 +57,4 @@ def main(parameters: MlpParameters) -> None:
 
 
 if __name__ == "__main__":
-    main(MlpParameters.parse("train_mlp", __doc__))
+    MlpParameters.run(main, __doc__)

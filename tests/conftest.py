@@ -1,15 +1,21 @@
 """What tests share: the project's folder, TensorFlow set up once, and a small real study."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
+
+# The same examples in every run, however slow the machine.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("same")
 
 # Two factors, two replicates, a few images and epochs: every stage in seconds.
 SMALL = {
@@ -92,17 +98,33 @@ def copy_project(folder: Path) -> Project:
     return project
 
 
-@pytest.fixture(scope="session")
-def finished_study(tmp_path_factory) -> Project:
-    """The small study, run from nothing and committed. Tests must leave it as it is."""
-    project = copy_project(tmp_path_factory.mktemp("study"))
+def small_project(folder: Path) -> Project:
+    """A copy of this project in `folder` with the small study's parameters, nothing run."""
+    project = copy_project(folder)
     project.parameters = small(project.parameters)
-    (project.folder / "dvc.lock").unlink(missing_ok=True)
-    for folder in ("metrics", "plots"):
-        shutil.rmtree(project.folder / folder, ignore_errors=True)
-    project.stages_of_first_run = project.repro()
-    project.commit("Run")
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    for made in ("metrics", "plots"):
+        shutil.rmtree(folder / made, ignore_errors=True)
+    project.commit("Small")
     return project
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory, worker_id) -> Project:
+    """The small study, run from nothing with `make repro` and committed, once for all processes
+    that test. Tests must leave it as it is."""
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    with (shared / "study.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "study").exists():
+            project = small_project(shared / "unfinished")
+            done = project.run("python", "tools/repro.py", "--workers", "2")
+            (project.folder / "logs" / "repro.log").write_text(done.stdout)
+            project.commit("Run")
+            project.folder.rename(shared / "study")
+    return Project(shared / "study")
 
 
 @pytest.fixture

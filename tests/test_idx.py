@@ -1,14 +1,43 @@
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from common.idx import read_idx, write_idx
 
+# The same file for all examples: each is written anew.
+same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-@pytest.mark.parametrize("shape", [(0,), (7,), (3, 28, 28), (2, 0, 5)])
-def test_what_is_written_is_read_again(tmp_path, shape):
-    values = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+@same_folder
+@given(arrays(np.uint8, array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=6)))
+def test_what_is_written_is_read_again(tmp_path, values):
     write_idx(tmp_path / "file", values)
     np.testing.assert_array_equal(read_idx(tmp_path / "file"), values)
+
+
+@same_folder
+@given(st.binary(max_size=40) | st.binary(max_size=20).map(lambda rest: b"\0\0\x08" + rest))
+def test_any_bytes_are_read_or_refused_by_name(tmp_path, content):
+    (tmp_path / "file").write_bytes(content)
+    try:
+        values = read_idx(tmp_path / "file")
+    except ValueError as error:
+        assert str(error).startswith(f"{tmp_path / 'file'}: ")
+    else:
+        write_idx(tmp_path / "file", values)
+        assert (tmp_path / "file").read_bytes() == content
+
+
+@same_folder
+@given(arrays(np.uint8, array_shapes(max_dims=3, max_side=5)), st.data())
+def test_no_part_of_a_file_is_taken_for_all_of_it(tmp_path, values, data):
+    write_idx(tmp_path / "file", values)
+    content = (tmp_path / "file").read_bytes()
+    (tmp_path / "file").write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
+    with pytest.raises(ValueError, match="file: "):
+        read_idx(tmp_path / "file")
 
 
 def test_bytes_are_those_of_the_format(tmp_path):

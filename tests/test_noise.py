@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from common.noise import salt_and_pepper
 
@@ -35,7 +38,25 @@ def test_noise_depends_on_the_seed_and_spares_its_input():
     np.testing.assert_array_equal(GREY, before)
 
 
-@pytest.mark.parametrize("level", [-0.1, 1.1, float("nan")])
+@given(
+    arrays(np.float32, array_shapes(), elements=st.floats(0, 1, width=32)),
+    st.floats(0, 1),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_pixel_is_kept_or_black_or_white(images, level, seed):
+    noisy = salt_and_pepper(images, level, seed)
+    assert noisy.dtype == np.float32
+    assert noisy.shape == images.shape
+    assert ((noisy == images) | (noisy == 0) | (noisy == 1)).all()
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 2**32 - 1))
+def test_a_higher_level_changes_the_same_pixels_and_more(one, other, seed):
+    lower, higher = (salt_and_pepper(GREY, level, seed) != 0.5 for level in sorted((one, other)))
+    assert not (lower & ~higher).any()
+
+
+@given(st.floats().filter(lambda level: not 0 <= level <= 1))
 def test_other_levels_are_refused(level):
     with pytest.raises(ValueError, match="outside"):
         salt_and_pepper(GREY, level, seed=1)

@@ -1,9 +1,18 @@
-import pytest
+import math
+import shlex
 
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.parameters import ParameterError
 from eval_noise import NoiseParameters
 from fetch import FetchParameters
 from preprocess import PreprocessParameters
 from report import GridParameters
+from sweep_l2 import CellParameters
 from train_ae import AutoencoderParameters
 from train_cnn import CnnParameters
 from train_mlp import MlpParameters
@@ -12,7 +21,14 @@ GOOD = "--learning_rate 0.1 --batch_size 128 --epochs 10 --seed 0 --threads 1"
 
 
 def parse(parameters, line):
-    return parameters.parse("section", "Description.", line.split())
+    return parameters.parse(line.split())
+
+
+def refused(parameters, line):
+    """The lines with which `line` is refused."""
+    with pytest.raises(ParameterError) as problem:
+        parse(parameters, line)
+    return problem.value.args
 
 
 def test_words_become_typed_values():
@@ -42,48 +58,95 @@ def test_words_become_typed_values():
         ("threads", "0"),
     ],
 )
-def test_a_bad_value_is_named_with_what_is_allowed(capsys, name, value):
+def test_a_bad_value_is_named_with_what_is_allowed(name, value):
     words = GOOD.split()
     place = words.index(f"--{name}")
     words[place + 1 : place + 2] = value.split()
-    with pytest.raises(SystemExit) as stop:
-        parse(MlpParameters, " ".join(words))
-    assert stop.value.code == 2
     allowed = MlpParameters.model_fields[name].description
-    assert capsys.readouterr().err == f"error: section.{name} = {value}: {allowed}\n"
+    assert refused(MlpParameters, " ".join(words)) == (f"train_mlp.{name} = {value}: {allowed}",)
 
 
-def test_missing_and_unknown_parameters_are_named(capsys):
-    with pytest.raises(SystemExit):
-        parse(MlpParameters, GOOD.replace("--epochs 10", "--epoch 10"))
-    message = capsys.readouterr().err
-    assert "section: --epoch is not a parameter" in message
-    assert "section.epochs = missing: passes over the training images" in message
+def test_missing_and_unknown_parameters_are_named():
+    unknown, missing = refused(MlpParameters, GOOD.replace("--epochs 10", "--epoch 10"))
+    assert unknown == (
+        "train_mlp: --epoch 10: no parameter of this stage "
+        "(learning_rate, batch_size, epochs, seed, threads)"
+    )
+    assert missing.startswith("train_mlp.epochs is missing: passes over the training images")
 
 
-def test_a_list_may_not_be_empty(capsys):
-    with pytest.raises(SystemExit):
-        parse(FetchParameters, "--sources --timeout 10")
-    assert "section.sources = empty: where to look" in capsys.readouterr().err
+def test_a_word_too_many_is_named():
+    assert refused(MlpParameters, f"many {GOOD}")[0].startswith("train_mlp: many: no parameter")
+
+
+def test_a_list_may_not_be_empty():
+    [line] = refused(FetchParameters, "--sources --timeout 10")
+    assert line.startswith("fetch.sources = empty: where to look")
+
+
+@pytest.mark.parametrize("word", ["0", "0.0", "1", "1e-06", "0.00025075", "0.1"])
+def test_a_factor_is_written_again_as_dvc_wrote_it(word):
+    """The names of a cell's files hold it."""
+    cell = parse(CellParameters, f"{GOOD} --factor {word} --replicate 1")
+    assert str(cell.factor) == word
+
+
+@given(st.floats())
+def test_a_learning_rate_is_taken_exactly_or_refused(value):
+    line = GOOD.replace("--learning_rate 0.1", f"--learning_rate={value}")
+    if 0 < value <= 100:
+        assert parse(MlpParameters, line).learning_rate == value
+    else:
+        assert f"train_mlp.learning_rate = {value}: " in refused(MlpParameters, line)[0]
+
+
+@given(st.integers())
+def test_a_number_of_epochs_is_taken_exactly_or_refused(value):
+    line = GOOD.replace("--epochs 10", f"--epochs={value}")
+    if 1 <= value <= 10_000:
+        assert parse(MlpParameters, line).epochs == value
+    else:
+        assert f"train_mlp.epochs = {value}: " in refused(MlpParameters, line)[0]
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1))
+def test_words_that_are_no_numbers_are_refused(word):
+    try:
+        number = float(word)
+    except ValueError:
+        number = math.nan
+    line = GOOD.replace("--learning_rate 0.1", f"--learning_rate={word}")
+    if not 0 < number <= 100:
+        assert refused(MlpParameters, line)[0].startswith("train_mlp.learning_rate = ")
+
+
+@given(st.lists(st.floats(), max_size=5))
+def test_noise_levels_are_taken_exactly_or_refused(levels):
+    words = ["--draws", "1", "--examples", "0", "--seed", "0", "--threads", "1"]
+    words += ["--noise_levels", *map(repr, map(abs, levels))]
+    levels = list(map(abs, levels))
+    if levels and all(level <= 1 for level in levels) and len(set(levels)) == len(levels):
+        assert NoiseParameters.parse(words).noise_levels == levels
+    else:
+        assert refused(NoiseParameters, " ".join(words))[0].startswith("eval_noise.noise_levels = ")
 
 
 @pytest.mark.parametrize(
-    ("parameters", "line", "name"),
+    ("parameters", "line", "section", "name"),
     [
-        (FetchParameters, "--sources a b a --timeout 10", "sources"),
-        (GridParameters, "--factors 0.1 1e-1 --replicates 1", "factors"),
-        (GridParameters, "--factors 0.1 --replicates 1 1", "replicates"),
+        (FetchParameters, "--sources a b a --timeout 10", "fetch", "sources"),
+        (GridParameters, "--factors 0.1 1e-1 --replicates 1", "sweep_l2.grid", "factors"),
+        (GridParameters, "--factors 0.1 --replicates 1 1", "sweep_l2.grid", "replicates"),
         (
             NoiseParameters,
             "--noise_levels 0 0.0 --draws 1 --examples 0 --seed 0 --threads 1",
+            "eval_noise",
             "noise_levels",
         ),
     ],
 )
-def test_no_value_may_stand_twice(capsys, parameters, line, name):
-    with pytest.raises(SystemExit):
-        parse(parameters, line)
-    assert f"section.{name} = " in capsys.readouterr().err
+def test_no_value_may_stand_twice(parameters, line, section, name):
+    assert refused(parameters, line)[0].startswith(f"{section}.{name} = ")
 
 
 @pytest.mark.parametrize(
@@ -103,20 +166,58 @@ def test_preprocess_parameters_as_dvc_writes_them(line, validation, limit):
     "line", ["--validation x --limit None", "--validation test --limit 100", "--validation 9"]
 )
 def test_other_preprocess_parameters_are_refused(line):
-    with pytest.raises(SystemExit):
-        parse(PreprocessParameters, f"{line} --seed 0")
+    assert refused(PreprocessParameters, f"{line} --seed 0")
 
 
 @pytest.mark.parametrize(
-    ("parameters", "option", "bad"),
+    ("parameters", "section", "option", "bad"),
     [
-        (CnnParameters, "--dropout", "1"),
-        (AutoencoderParameters, "--noise_level", "1.1"),
-        (AutoencoderParameters, "--noise_level", "-0.1"),
+        (CnnParameters, "train_cnn", "--dropout", "1"),
+        (AutoencoderParameters, "train_ae", "--noise_level", "1.1"),
+        (AutoencoderParameters, "train_ae", "--noise_level", "-0.1"),
     ],
 )
-def test_shares_stay_in_range(parameters, option, bad, capsys):
+def test_shares_stay_in_range(parameters, section, option, bad):
     parse(parameters, f"{GOOD} {option} 0")
-    with pytest.raises(SystemExit):
-        parse(parameters, f"{GOOD} {option} {bad}")
-    assert f"section.{option[2:]} = {bad}" in capsys.readouterr().err
+    [line] = refused(parameters, f"{GOOD} {option} {bad}")
+    assert line.startswith(f"{section}.{option[2:]} = {bad}: ")
+
+
+def command_of(stage):
+    """The words after `python` in the committed command of `stage`, the first cell of a matrix."""
+    stages = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
+    return shlex.split(
+        next(entry["cmd"] for name, entry in stages.items() if name.split("@")[0] == stage)
+    )[1:]
+
+
+STAGES = {
+    "fetch": FetchParameters,
+    "preprocess": PreprocessParameters,
+    "train_mlp": MlpParameters,
+    "sweep_l2": CellParameters,
+    "train_cnn": CnnParameters,
+    "train_ae": AutoencoderParameters,
+    "eval_noise": NoiseParameters,
+    "report": GridParameters,
+}
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [(stage, name) for stage, parameters in STAGES.items() for name in parameters.model_fields],
+)
+def test_every_parameter_of_every_stage_is_checked(stage, name):
+    parameters, (_, *words) = STAGES[stage], command_of(stage)
+    parameters.parse(words)  # as committed
+    start = words.index(f"--{name}")
+    end = start + 1
+    while end < len(words) and not words[end].startswith("--"):
+        end += 1
+    others = shlex.join(words[:start] + words[end:])
+    assert f".{name} is missing: " in refused(parameters, others)[0]
+    # Anything may be the name of a source; of no number, share, or list of them.
+    bad = ["", *([] if name == "sources" else ["many", "nan", "inf", "-1", "1e400", "1e9 1e9 1e9"])]
+    for value in bad:
+        [line] = refused(parameters, f"{others} --{name} {value}")
+        assert f".{name} = {value or 'empty'}: {parameters.model_fields[name].description}" in line

@@ -4,6 +4,9 @@ Every stage imports this module, so a change here reruns the whole study.
 """
 
 import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import pydantic
@@ -45,8 +48,21 @@ NoiseLevel = Annotated[
     float,
     Field(ge=0, le=1, description="share of pixels that turn black or white: from 0 to 1"),
 ]
+
+
+def _number(word):
+    """Whole numbers stay whole: a cell's files are named as DVC writes its factor, 0 or 0.0."""
+    for kind in int, float:
+        try:
+            return kind(word)
+        except (TypeError, ValueError):
+            continue
+    return word
+
+
 Factor = Annotated[
-    float,
+    int | float,
+    BeforeValidator(_number),
     Field(ge=0, le=1, description="L2 factor on both hidden kernels: from 0 to 1"),
 ]
 Replicate = Annotated[
@@ -66,18 +82,43 @@ Distinct = AfterValidator(_no_duplicates)
 Nullable = BeforeValidator(lambda value: None if value in ("None", ["None"]) else value)
 
 
+class ParameterError(Exception):
+    """Wrong parameters: `args` are lines, each naming one and what is allowed."""
+
+
 class Parameters(BaseModel):
-    """Base of every stage's parameters; each field's description says what is allowed."""
+    """Base of every stage's parameters, which are the `section` of params.yaml that a subclass
+    names; each field's description says what is allowed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    @classmethod
-    def parse(cls, section: str, description: str, arguments: list[str] | None = None):
-        """The parameters from a command line such as DVC builds from a section of params.yaml.
+    def __init_subclass__(cls, section: str) -> None:
+        cls._section = section
 
-        `--name value` gives a scalar, `--name value value …` a list. `arguments` are the
-        process's own by default. A wrong, missing or unknown parameter ends the process with
-        exit code 2 and a line that names section, parameter, value and what is allowed.
+    @classmethod
+    def run(cls, main: Callable, description: str) -> None:
+        """Call `main` with the parameters on the process's command line.
+
+        A wrong, missing or unknown parameter ends the process with exit code 2, a file that
+        cannot be read or written (no space, no permission) with 1, each with a line that says so.
+        """
+        stage = Path(sys.argv[0]).stem
+        try:
+            main(cls.parse(sys.argv[1:], description))
+        except ParameterError as error:
+            sys.stderr.write("".join(f"error: {line}\n" for line in error.args))
+            sys.exit(2)
+        except OSError as error:
+            reason = error.strerror or error
+            where = f"{error.filename}: " if error.filename else ""
+            sys.exit(f"error: {stage}: {where}{reason}; put that right, then repeat the command")
+
+    @classmethod
+    def parse(cls, arguments: list[str], description: str = ""):
+        """The parameters from a command line such as DVC builds from params.yaml.
+
+        `--name value` gives a scalar, `--name value value …` a list; --help prints `description`.
+        Raises ParameterError with a line for each wrong, missing or unknown parameter.
         """
         parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
         for name, field in cls.model_fields.items():
@@ -93,13 +134,17 @@ class Parameters(BaseModel):
             name: value[0] if len(value) == 1 and not cls._is_list(name) else value
             for name, value in vars(given).items()
         }
-        problems = [f"{section}: {word} is not a parameter of this stage" for word in unknown]
+        problems = []
+        if unknown:
+            known = ", ".join(cls.model_fields)
+            words = " ".join(unknown)
+            problems.append(f"{cls._section}: {words}: no parameter of this stage ({known})")
         try:
             parameters = cls.model_validate(values)
         except pydantic.ValidationError as error:
-            problems += cls._explain(section, values, error)
+            problems += cls._explain(values, error)
         if problems:
-            parser.exit(2, "".join(f"error: {line}\n" for line in problems))
+            raise ParameterError(*problems)
         return parameters
 
     @classmethod
@@ -107,11 +152,16 @@ class Parameters(BaseModel):
         return "list" in str(cls.model_fields[name].annotation)
 
     @classmethod
-    def _explain(cls, section: str, values: dict, error: pydantic.ValidationError) -> list[str]:
+    def _explain(cls, values: dict, error: pydantic.ValidationError) -> list[str]:
         lines = {}
         for detail in error.errors():
             name = detail["loc"][0]
-            said = values.get(name, "missing")
-            said = " ".join(map(str, said)) or "empty" if isinstance(said, list) else said
-            lines[name] = f"{section}.{name} = {said}: {cls.model_fields[name].description}"
+            given = values.get(name)
+            if given is None:
+                state = "is missing"
+            else:
+                words = given if isinstance(given, list) else [given]
+                state = f"= {' '.join(words) or 'empty'}"
+            allowed = cls.model_fields[name].description
+            lines[name] = f"{cls._section}.{name} {state}: {allowed}"
         return list(lines.values())

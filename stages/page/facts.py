@@ -168,7 +168,7 @@ def flatten(parameters: dict, prefix: str = "") -> list[tuple[str, object]]:
 
 def read_inputs() -> list[tuple[str, str]]:
     """Path and MD5, from dvc.lock, of the data and networks that this run went through."""
-    stages = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
+    stages = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))["stages"]
     outs = [out for stage in stages.values() for out in stage.get("outs", [])]
     return sorted(
         (out["path"], out["md5"]) for out in outs if out["path"].startswith(("data/", "models/"))
