@@ -27,11 +27,18 @@ def build(factor: float):
     """Images (N, 28, 28, 1) to ten probabilities: 545,810 parameters. The loss of the model
     holds factor · Σ w² of the two hidden kernels (biases and the last layer are free)."""
     import keras
-    from keras import layers, regularizers
+    from keras import layers, ops, regularizers
+
+    class L2(regularizers.L2):
+        """Summed by columns first: XLA adds up a whole matrix one number after the other, which
+        takes a sixth of the epoch. The relu, of sums that are never negative, keeps it from
+        making one sum of the two again."""
+
+        def __call__(self, kernel):
+            return self.l2 * ops.sum(ops.relu(ops.sum(ops.square(kernel), axis=0)))
 
     def hidden(units, name):
-        penalty = regularizers.L2(factor)
-        return layers.Dense(units, activation="relu", kernel_regularizer=penalty, name=name)
+        return layers.Dense(units, activation="relu", kernel_regularizer=L2(factor), name=name)
 
     return keras.Sequential(
         [
