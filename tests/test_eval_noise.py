@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eval_noise import class_rates, similarity, summarise
+from common.noise import salt_and_pepper
+from eval_noise import class_rates, similarity, ssim, summarise
 
 
 def test_class_rates():
@@ -12,12 +13,20 @@ def test_class_rates():
     assert rates[9] == 0
 
 
-def test_identical_images_are_perfectly_similar(tensorflow):
+@pytest.mark.parametrize("noise_level", [0.0, 0.3, 1.0])
+def test_structural_similarity_is_tensorflows(tensorflow, noise_level):
+    images = np.random.default_rng(0).random((20, 28, 28), np.float32)
+    noisy = salt_and_pepper(images, noise_level, seed=1)
+    expected = tensorflow.image.ssim(noisy[..., None], images[..., None], max_val=1.0)
+    np.testing.assert_allclose(ssim(noisy, images), expected, atol=2e-5)
+
+
+def test_identical_images_are_perfectly_similar():
     images = np.random.default_rng(0).random((1500, 28, 28, 1), np.float32)
     assert similarity(images, images) == {"ssim": pytest.approx(1), "psnr": np.inf}
 
 
-def test_psnr_of_a_known_error(tensorflow):
+def test_psnr_of_a_known_error():
     images = np.full((4, 28, 28, 1), 0.5, np.float32)
     assert similarity(images + 0.1, images)["psnr"] == pytest.approx(20, abs=1e-4)
 
