@@ -106,13 +106,13 @@ def from_web(address: str, folder: Path, timeout: float) -> None:
     # On a terminal a bar for each file; a log file gets the lines below instead.
     download = pooch.HTTPDownloader(timeout=timeout, progressbar=sys.stderr.isatty())
     pooch.utils.get_logger().setLevel("ERROR")
+    # The hash that counts is that of the uncompressed file, checked by `verify`.
+    archives = {f"{name}.gz": None for name in FILES}
+    source = pooch.create(folder, f"{address.rstrip('/')}/", registry=archives, retry_if_failed=1)
     for name in FILES:
         print(f"fetch: {name}.gz", flush=True)
-        url = f"{address.rstrip('/')}/{name}.gz"
-        archive = folder / f"{name}.gz"
         try:
-            # The hash that counts is that of the uncompressed file, checked by `verify`.
-            pooch.retrieve(url, None, archive.name, folder, downloader=download)
+            archive = Path(source.fetch(f"{name}.gz", downloader=download))
         except Exception as error:  # whatever requests, urllib3 and pooch raise
             raise SourceError(f"{name}.gz: {_short(error)}") from error
         unpack(archive, folder / name)
@@ -184,8 +184,9 @@ def _short(error: BaseException) -> str:
     inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
     if isinstance(inner, BaseException):
         return _short(inner)
+    words = " ".join((inner if isinstance(inner, str) else str(error)).split())
     # urllib3 starts with the object concerned: "HTTPSConnection(host='…', port=443): …".
-    return " ".join(str(error).split()).split("): ", 1)[-1] or type(error).__name__
+    return words.split("): ", 1)[-1] or type(error).__name__
 
 
 def main(parameters: FetchParameters) -> None:

