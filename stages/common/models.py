@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -18,22 +19,21 @@ def save(model: keras.Model, path) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    dated = path.with_name(f"{path.stem}.dated.keras")
-    complete = path.with_name(f"{path.stem}.partial.keras")
-    model.save(dated)
-    with zipfile.ZipFile(dated) as source, zipfile.ZipFile(complete, "w") as target:
-        for name in sorted(source.namelist()):
-            content = source.read(name)
-            if name == "metadata.json":
-                metadata = json.loads(content)
-                del metadata["date_saved"]
-                content = json.dumps(metadata).encode()
-            elif name == "config.json":
-                content = _number_addresses(content)
-            # A ZipInfo made by hand is dated 1980-01-01.
-            target.writestr(zipfile.ZipInfo(name), content)
-    dated.unlink()
-    complete.replace(path)
+    with tempfile.TemporaryDirectory(".partial", "", path.parent) as folder:
+        dated, complete = Path(folder, "dated.keras"), Path(folder, "complete.keras")
+        model.save(dated)
+        with zipfile.ZipFile(dated) as source, zipfile.ZipFile(complete, "w") as target:
+            for name in sorted(source.namelist()):
+                content = source.read(name)
+                if name == "metadata.json":
+                    metadata = json.loads(content)
+                    del metadata["date_saved"]
+                    content = json.dumps(metadata).encode()
+                elif name == "config.json":
+                    content = _number_addresses(content)
+                # A ZipInfo made by hand is dated 1980-01-01.
+                target.writestr(zipfile.ZipInfo(name), content)
+        complete.replace(path)
 
 
 def _number_addresses(config: bytes) -> bytes:
