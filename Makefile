@@ -5,13 +5,17 @@ BIN := .venv/bin
 # DVC runs each stage's `python`: the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test verify bench lint format lock clean environment
+.PHONY: repro test test-slow verify bench scale lint format lock clean environment
 
 repro: environment
-	dvc repro
+	python tools/repro.py
 
 test: environment
 	pytest
+
+# What needs minutes: trained from nothing in every way, killed at twenty moments.
+test-slow: environment
+	pytest -m slow
 
 # STAGE=NAME: only that stage, after those that it depends on.
 verify: environment
@@ -19,6 +23,9 @@ verify: environment
 
 bench: environment
 	@python tools/bench.py
+
+scale: environment
+	@python tools/scale.py
 
 lint: environment
 	ruff check .
