@@ -91,6 +91,9 @@ def time_keras(network: str, way: str, threads: int, images: int, epochs: int) -
     model, optimizer, loss = build(network)
     batch_size, ends = NETWORKS[network], EpochEnds()
     if way == "fit":
+        for layer in model.layers:  # the sweep's own penalty is made for the compiled epoch
+            if getattr(layer, "kernel_regularizer", None):
+                layer.kernel.regularizer = keras.regularizers.L2(layer.kernel_regularizer.l2)
         model.compile(optimizer, loss, metrics=[] if network == "autoencoder" else ["accuracy"])
         note = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.write("epoch "))
         history = model.fit(
@@ -217,11 +220,13 @@ def compare(networks: list[str], images: int, epochs: int, repeats: int) -> list
     ways = {way: threads or cores for way, threads in WAYS.items()}
     if not importlib.util.find_spec("torch"):
         del ways["pytorch"]
-    rates = {threads: measure("rate", threads)["rate"] for threads in set(ways.values())}
     rows = []
     for network in networks:
         runs = {way: [] for way in ways}
+        rates = {threads: [] for threads in ways.values()}
         for _ in range(repeats):
+            for threads, measured in rates.items():
+                measured.append(measure("rate", threads)["rate"])
             for way, threads in ways.items():
                 print(f"bench: {network}, {way}", file=sys.stderr, flush=True)
                 arguments = (
@@ -246,7 +251,7 @@ def compare(networks: list[str], images: int, epochs: int, repeats: int) -> list
                     "threads": threads,
                     "seconds per epoch": middle,
                     "times as fast as fit": statistics.median(fit / own for fit, own in pairs),
-                    "share of limit": operations / middle / rates[threads],
+                    "share of limit": operations / middle / statistics.median(rates[threads]),
                     "memory in MiB": statistics.median(run["memory"] for run in runs[way]),
                     "validation": last.get("validation_accuracy", last["validation_loss"]),
                 }
