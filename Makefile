@@ -11,7 +11,7 @@ repro: environment
 	python tools/repro.py
 
 test: environment
-	pytest
+	pytest --numprocesses auto --maxprocesses 4
 
 # What needs minutes: trained from nothing in every way, killed at twenty moments.
 test-slow: environment

@@ -127,11 +127,16 @@ def finished_study(tmp_path_factory, worker_id) -> Project:
     return Project(shared / "study")
 
 
+def copy_finished(study: Project, folder: Path) -> None:
+    """Copy the finished study, without what DVC, run there meanwhile, may be about to delete."""
+    shutil.copytree(study.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("tmp"))
+
+
 @pytest.fixture
 def study(finished_study, tmp_path) -> Project:
     """A copy of the finished small study that a test may change."""
     folder = tmp_path / "study"
-    shutil.copytree(finished_study.folder, folder, symlinks=True)
+    copy_finished(finished_study, folder)
     return Project(folder)
 
 

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, Project
+from conftest import ROOT, Project, copy_finished
 
 from common import dataset
 from common.parameters import Parameters
@@ -157,7 +157,7 @@ def test_a_folder_in_whose_place_a_file_is(study):
 def elsewhere(finished_study, tmp_path):
     """The small study in a folder whose name needs quoting and is not ASCII."""
     folder = tmp_path / "Größe & Maß" / "my study"
-    shutil.copytree(finished_study.folder, folder, symlinks=True)
+    copy_finished(finished_study, folder)
     return Project(folder)
 
 

@@ -325,6 +325,7 @@ def test_notes_of_killed_processes_do_not_block(study):
             time.sleep(0.01)
         user = {"pid": process.pid, "cmd": "dvc repro train_mlp"}
         notes = {"read": {}, "write": {str(study.folder / "models/mlp.keras"): user}}
+        (study.folder / ".dvc/tmp").mkdir(exist_ok=True)
         (study.folder / ".dvc/tmp/rwlock").write_text(json.dumps(notes))
         assert "is busy" in study.run("dvc", "repro", "train_mlp", check=False).stderr
         done = study.run(*COMMAND)

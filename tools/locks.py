@@ -54,7 +54,7 @@ def order(repo: Repo, names: list[str]) -> None:
 
 
 def forget_copy() -> None:
-    """Say that nothing was killed."""
+    """Leave no copy where nothing was killed."""
     KEPT.unlink(missing_ok=True)
 
 

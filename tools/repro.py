@@ -191,7 +191,6 @@ def repro(targets: list[str], workers: int | None, scheduler: str | None, dry: b
             return 1
         names = plan_repro(graph, collect_stages(repo, ["dvc.yaml"]))
         locks.order(repo, [stage.addressing for stage in names])
-    locks.forget_copy()
     return dvc.cli.main(["repro", *targets])
 
 
@@ -216,6 +215,7 @@ def main() -> int:
     except DvcException as error:
         sys.exit(f"error: {error}")
     finally:
+        locks.forget_copy()
         lock.close()
 
 
