@@ -12,15 +12,15 @@ from dvc.repo import Repo
 from dvc.utils.serialize import dumps_yaml, load_yaml, modify_yaml, parse_yaml_for_update
 
 KEPT = Path("logs/dvc.lock")
+PARTIAL = Path("logs/dvc.lock.partial")
 USERS = Path(".dvc/tmp/rwlock")
 
 
 def keep(repo: Repo) -> None:
     """Copy dvc.lock: DVC writes it in place, so whoever kills it then leaves half a file."""
     with contextlib.suppress(LockError, FileNotFoundError), repo.lock:
-        partial = KEPT.with_suffix(".partial")
-        shutil.copyfile("dvc.lock", partial)
-        partial.replace(KEPT)
+        shutil.copyfile("dvc.lock", PARTIAL)
+        PARTIAL.replace(KEPT)
 
 
 def restore() -> None:
@@ -36,21 +36,24 @@ def restore() -> None:
         complete = False
     if not complete:
         print("dvc.lock is incomplete since the last run was killed: taking its copy")
-        KEPT.replace("dvc.lock")
+        shutil.copyfile(KEPT, PARTIAL)
+        PARTIAL.replace("dvc.lock")
 
 
 def order(repo: Repo, names: list[str]) -> None:
     """Put dvc.lock, which lists stages as they finish, in the order of `names`."""
+    if not Path("dvc.lock").exists():  # the first stage failed
+        return
     with repo.lock:
         stages = load_yaml("dvc.lock")["stages"]
         ordered = sorted(
             stages, key=lambda name: names.index(name) if name in names else len(names)
         )
         if ordered != list(stages):
-            partial = shutil.copyfile("dvc.lock", KEPT.with_suffix(".partial"))
-            with modify_yaml(partial) as content:
+            shutil.copyfile("dvc.lock", PARTIAL)
+            with modify_yaml(PARTIAL) as content:
                 content["stages"] = {name: content["stages"][name] for name in ordered}
-            partial.replace("dvc.lock")
+            PARTIAL.replace("dvc.lock")
 
 
 def forget_copy() -> None:

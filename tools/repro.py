@@ -160,13 +160,18 @@ def repro(targets: list[str], workers: int | None, scheduler: str | None, dry: b
     except TypeError:  # from DVC, which says nothing more
         sys.exit("error: sweep_l2.grid: factors and replicates are lists: [0.001], not 0.001")
     plan = plan_repro(graph, collect_stages(repo, targets or ["dvc.yaml"]))
-    parameters = check([stage.cmd for stage in plan])
     stages = out_of_date(graph, plan, repo.status(targets=targets, with_deps=True))
-    if dry:
-        print("\n".join(stage.addressing for stage in stages) or "nothing is out of date")
-        return 0
+    in_dvc_order = [
+        stage.addressing for stage in plan_repro(graph, collect_stages(repo, ["dvc.yaml"]))
+    ]
     if not stages:
+        if locks.KEPT.exists():  # the last run was killed, maybe with only this left to do
+            locks.order(repo, in_dvc_order)
         print("Data and pipelines are up to date.")
+        return 0
+    parameters = check([stage.cmd for stage in plan])
+    if dry:
+        print("\n".join(stage.addressing for stage in stages))
         return 0
     if len(stages) > 1:
         from dask.system import CPU_COUNT
@@ -189,9 +194,9 @@ def repro(targets: list[str], workers: int | None, scheduler: str | None, dry: b
             print(f"error: {name} failed; the end of {log_of(name)}:\n  {lines}", file=sys.stderr)
         if failed:
             return 1
-        names = plan_repro(graph, collect_stages(repo, ["dvc.yaml"]))
-        locks.order(repo, [stage.addressing for stage in names])
-    return dvc.cli.main(["repro", *targets])
+    code = dvc.cli.main(["repro", *targets])
+    locks.order(repo, in_dvc_order)
+    return code
 
 
 def main() -> int:
