@@ -5,7 +5,7 @@ BIN := .venv/bin
 # DVC runs each stage's `python`: the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test test-slow verify bench scale lint format lock clean environment
+.PHONY: repro test test-slow verify bench lint format lock clean environment
 
 repro: environment
 	python tools/repro.py
@@ -23,9 +23,6 @@ verify: environment
 
 bench: environment
 	@python tools/bench.py
-
-scale: environment
-	@python tools/scale.py
 
 lint: environment
 	ruff check .
