@@ -5,7 +5,7 @@ BIN := .venv/bin
 # DVC runs each stage's `python`: the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test test-slow verify bench lint format lock clean environment
+.PHONY: repro test test-slow tuned verify bench lint format lock clean environment
 
 repro: environment
 	python tools/repro.py
@@ -16,6 +16,12 @@ test: environment
 # What needs minutes: trained from nothing in every way, killed at twenty moments.
 test-slow: environment
 	pytest -m slow
+
+# The recipe in recipes/tuned.yaml, as an experiment and a branch of that name, or of NAME;
+# ONLY="SECTION …": not all of it; SET="SECTION.NAME=VALUE …": besides.
+tuned: environment
+	python tools/tuned.py $(if $(NAME),--name $(NAME)) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(SET),--set $(SET))
 
 # STAGE=NAME: only that stage, after those that it depends on.
 verify: environment

@@ -6,8 +6,10 @@ from common.parameters import (
     Epochs,
     Factor,
     LearningRate,
+    Momentum,
     Parameters,
     Replicate,
+    Schedule,
     Seed,
     Threads,
 )
@@ -17,6 +19,8 @@ class CellParameters(Parameters, section="sweep_l2"):
     factor: Factor
     replicate: Replicate
     learning_rate: LearningRate
+    momentum: Momentum
+    schedule: Schedule
     batch_size: BatchSize
     epochs: Epochs
     seed: Seed
@@ -57,18 +61,21 @@ def main(parameters: CellParameters) -> None:
     from common import dataset, results
     from common.runtime import keras, set_up
     from common.seeds import derive_seed
-    from common.training import evaluate, train
+    from common.training import evaluate, scheduled, train
 
     # As the file names of the cell's outputs have them: DVC writes the factor as Python does.
     cell = (parameters.factor, parameters.replicate)
     name = f"{cell[0]}-{cell[1]}"
     set_up(derive_seed(parameters.seed, *cell, "weights"), parameters.threads)
     model, loss = build(parameters.factor), keras.losses.CategoricalCrossentropy()
+    training = dataset.load("train")
+    learning_rate = scheduled(parameters, len(training[0]))
+    optimizer = keras.optimizers.SGD(learning_rate, parameters.momentum, nesterov=True)
     history = train(
         model,
-        keras.optimizers.SGD(parameters.learning_rate),
+        optimizer,
         loss,
-        dataset.load("train"),
+        training,
         dataset.load("validation"),
         batch_size=parameters.batch_size,
         epochs=parameters.epochs,

@@ -1,12 +1,25 @@
 """Train the convolutional network (published problem 3a)."""
 
+import functools
+
 from pydantic import Field
 
-from common.parameters import BatchSize, Epochs, LearningRate, Parameters, Seed, Threads
+from common.parameters import (
+    BatchSize,
+    Epochs,
+    LearningRate,
+    Momentum,
+    Parameters,
+    Schedule,
+    Seed,
+    Threads,
+)
 
 
 class CnnParameters(Parameters, section="train_cnn"):
     learning_rate: LearningRate
+    momentum: Momentum
+    schedule: Schedule
     batch_size: BatchSize
     epochs: Epochs
     dropout: float = Field(
@@ -14,6 +27,12 @@ class CnnParameters(Parameters, section="train_cnn"):
         lt=1,
         description="share of the last convolution's outputs that is dropped in training: "
         "from 0 to below 1",
+    )
+    shift: int = Field(
+        ge=0,
+        le=14,
+        description="how many pixels a training image is moved at most, up or down, and left or "
+        "right, anew in every epoch: a whole number from 0 to 14",
     )
     seed: Seed
     threads: Threads
@@ -41,6 +60,19 @@ def build(dropout: float):
     )
 
 
+def shifted(images, seed, shift: int):
+    """`images`, a tensor (N, 28, 28, 1), each moved by whole pixels: up or down, and left or
+    right, each by a number from −shift to shift drawn from `seed` (int64, shape (2,)); what
+    comes in from outside is black."""
+    from common.runtime import tf
+
+    offsets = tf.random.stateless_uniform((len(images), 2), seed, 0, 2 * shift + 1, tf.int32)
+    padded = tf.pad(images, [(0, 0), (shift, shift), (shift, shift), (0, 0)])
+    rows, columns = (offsets[:, axis, tf.newaxis] + tf.range(28) for axis in (0, 1))
+    moved = tf.gather(padded, rows, axis=1, batch_dims=1)
+    return tf.gather(moved, columns, axis=2, batch_dims=1)
+
+
 def main(parameters: CnnParameters) -> None:
     # Imported here, so that --help and a wrong parameter need not wait for TensorFlow.
     import pandas as pd
@@ -48,19 +80,23 @@ def main(parameters: CnnParameters) -> None:
     from common import dataset, models, results
     from common.runtime import keras, set_up
     from common.seeds import derive_seed
-    from common.training import evaluate, train
+    from common.training import evaluate, scheduled, train
 
     set_up(derive_seed(parameters.seed, "weights"), parameters.threads)
     model, loss = build(parameters.dropout), keras.losses.CategoricalCrossentropy()
+    training = dataset.load("train")
+    learning_rate = scheduled(parameters, len(training[0]))
+    optimizer = keras.optimizers.SGD(learning_rate, parameters.momentum, nesterov=True)
     history = train(
         model,
-        keras.optimizers.SGD(parameters.learning_rate),
+        optimizer,
         loss,
-        dataset.load("train"),
+        training,
         dataset.load("validation"),
         batch_size=parameters.batch_size,
         epochs=parameters.epochs,
         seed=derive_seed(parameters.seed, "shuffling"),
+        augment=functools.partial(shifted, shift=parameters.shift) if parameters.shift else None,
         jit_compile=False,
     )
     images, labels = dataset.load("test")

@@ -1,10 +1,21 @@
 """Train a small perceptron: two hidden layers of 64 (published problem 2a to 2c)."""
 
-from common.parameters import BatchSize, Epochs, LearningRate, Parameters, Seed, Threads
+from common.parameters import (
+    BatchSize,
+    Epochs,
+    LearningRate,
+    Momentum,
+    Parameters,
+    Schedule,
+    Seed,
+    Threads,
+)
 
 
 class MlpParameters(Parameters, section="train_mlp"):
     learning_rate: LearningRate
+    momentum: Momentum
+    schedule: Schedule
     batch_size: BatchSize
     epochs: Epochs
     seed: Seed
@@ -33,15 +44,18 @@ def main(parameters: MlpParameters) -> None:
     from common import dataset, models, results
     from common.runtime import keras, set_up
     from common.seeds import derive_seed
-    from common.training import evaluate, train
+    from common.training import evaluate, scheduled, train
 
     set_up(derive_seed(parameters.seed, "weights"), parameters.threads)
     model, loss = build(), keras.losses.CategoricalCrossentropy()
+    training = dataset.load("train")
+    learning_rate = scheduled(parameters, len(training[0]))
+    optimizer = keras.optimizers.SGD(learning_rate, parameters.momentum, nesterov=True)
     history = train(
         model,
-        keras.optimizers.SGD(parameters.learning_rate),
+        optimizer,
         loss,
-        dataset.load("train"),
+        training,
         dataset.load("validation"),
         batch_size=parameters.batch_size,
         epochs=parameters.epochs,

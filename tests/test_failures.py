@@ -16,7 +16,8 @@ from conftest import ROOT, Project, copy_finished
 from common import dataset
 from common.parameters import Parameters
 
-RATES = "--learning_rate 0.1 --batch_size 128 --epochs 1 --seed 0 --threads 1"
+RATES = "--learning_rate 0.1 --momentum 0 --schedule constant"
+TRAINING = f"{RATES} --batch_size 128 --epochs 1 --seed 0 --threads 1"
 
 
 def one_line(done: subprocess.CompletedProcess) -> str:
@@ -139,7 +140,7 @@ def test_no_space_for_an_output(study, path):
     else:
         (study.folder / path).unlink()
         (study.folder / path).symlink_to("/dev/full")
-    shell = f"{limit} exec python stages/train_mlp.py {RATES}"
+    shell = f"{limit} exec python stages/train_mlp.py {TRAINING}"
     line = one_line(study.run("bash", "-c", shell, check=False))
     assert line.startswith("error: train_mlp: ")
     assert "No space left on device" in line or "File too large" in line
@@ -149,7 +150,7 @@ def test_no_space_for_an_output(study, path):
 def test_a_folder_in_whose_place_a_file_is(study):
     shutil.rmtree(study.folder / "plots" / "train_mlp")
     (study.folder / "plots" / "train_mlp").write_text("in the way")
-    line = one_line(study.run("python", "stages/train_mlp.py", *RATES.split(), check=False))
+    line = one_line(study.run("python", "stages/train_mlp.py", *TRAINING.split(), check=False))
     assert line.startswith("error: train_mlp: plots/train_mlp: File exists; ")
 
 
@@ -187,7 +188,7 @@ def test_the_report_is_utf8_where_the_locale_is_not(study):
 def test_without_onednn(study):
     done = study.run(
         "env", "TF_ENABLE_ONEDNN_OPTS=0", "python", "stages/train_cnn.py",
-        *RATES.split(), "--dropout", "0.5",
+        *TRAINING.split(), "--dropout", "0.5", "--shift", "0",
     )  # fmt: skip
     assert "epoch 1/1  loss " in done.stdout
 

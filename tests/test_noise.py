@@ -25,6 +25,15 @@ def test_shares_of_black_and_white(level):
     assert np.mean(noisy == 0.5) == pytest.approx(1 - level, abs=margin)
 
 
+def test_each_image_can_have_its_own_level():
+    levels = np.array([0, 0.3, 1], np.float32).reshape(3, 1)
+    noisy = salt_and_pepper(np.full((3, 10_000), 0.5, np.float32), levels, seed=1)
+    margin = 5 * np.sqrt(0.25 / 10_000)
+    assert np.mean(noisy != 0.5, axis=1) == pytest.approx([0, 0.3, 1], abs=margin)
+    with pytest.raises(ValueError, match="outside"):
+        salt_and_pepper(GREY[:2], np.array([0.5, 1.5]), seed=1)
+
+
 def test_level_1_leaves_no_pixel():
     assert not (salt_and_pepper(GREY, 1.0, seed=1) == 0.5).any()
 

@@ -17,7 +17,8 @@ from train_ae import AutoencoderParameters
 from train_cnn import CnnParameters
 from train_mlp import MlpParameters
 
-GOOD = "--learning_rate 0.1 --batch_size 128 --epochs 10 --seed 0 --threads 1"
+RATES = "--learning_rate 0.1 --momentum 0.0 --schedule constant"
+GOOD = f"{RATES} --batch_size 128 --epochs 10 --seed 0 --threads 1"
 
 
 def parse(parameters, line):
@@ -70,7 +71,7 @@ def test_missing_and_unknown_parameters_are_named():
     unknown, missing = refused(MlpParameters, GOOD.replace("--epochs 10", "--epoch 10"))
     assert unknown == (
         "train_mlp: --epoch 10: no parameter of this stage "
-        "(learning_rate, batch_size, epochs, seed, threads)"
+        "(learning_rate, momentum, schedule, batch_size, epochs, seed, threads)"
     )
     assert missing.startswith("train_mlp.epochs is missing: passes over the training images")
 
@@ -170,17 +171,24 @@ def test_other_preprocess_parameters_are_refused(line):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "section", "option", "bad"),
+    ("stage", "name", "good", "bad"),
     [
-        (CnnParameters, "train_cnn", "--dropout", "1"),
-        (AutoencoderParameters, "train_ae", "--noise_level", "1.1"),
-        (AutoencoderParameters, "train_ae", "--noise_level", "-0.1"),
+        ("train_mlp", "momentum", "0", "1"),
+        ("train_mlp", "schedule", "cosine", "linear"),
+        ("train_cnn", "dropout", "0", "1"),
+        ("train_cnn", "shift", "14", "15"),
+        ("train_ae", "noise_level", "0", "1.1"),
+        ("train_ae", "noise_level", "0.2 0.2", "-0.1"),
+        ("train_ae", "noise_level", "0 1", "0.5 0.4"),
+        ("train_ae", "noise_level", "0 0.8", "0 0.4 0.8"),
+        ("train_ae", "noise_drawn", "every_epoch", "never"),
     ],
 )
-def test_shares_stay_in_range(parameters, section, option, bad):
-    parse(parameters, f"{GOOD} {option} 0")
-    [line] = refused(parameters, f"{GOOD} {option} {bad}")
-    assert line.startswith(f"{section}.{option[2:]} = {bad}: ")
+def test_a_value_stays_in_its_range(stage, name, good, bad):
+    others = " ".join(without(name, command_of(stage)[1:]))
+    parse(STAGES[stage], f"{others} --{name} {good}")
+    [line] = refused(STAGES[stage], f"{others} --{name} {bad}")
+    assert line.startswith(f"{stage}.{name} = {bad}: ")
 
 
 def command_of(stage):
@@ -189,6 +197,15 @@ def command_of(stage):
     return shlex.split(
         next(entry["cmd"] for name, entry in stages.items() if name.split("@")[0] == stage)
     )[1:]
+
+
+def without(name, words):
+    """`words` of a command line without the option `name` and its values."""
+    start = words.index(f"--{name}")
+    end = start + 1
+    while end < len(words) and not words[end].startswith("--"):
+        end += 1
+    return words[:start] + words[end:]
 
 
 STAGES = {
@@ -210,11 +227,7 @@ STAGES = {
 def test_every_parameter_of_every_stage_is_checked(stage, name):
     parameters, (_, *words) = STAGES[stage], command_of(stage)
     parameters.parse(words)  # as committed
-    start = words.index(f"--{name}")
-    end = start + 1
-    while end < len(words) and not words[end].startswith("--"):
-        end += 1
-    others = shlex.join(words[:start] + words[end:])
+    others = shlex.join(without(name, words))
     assert f".{name} is missing: " in refused(parameters, others)[0]
     # Anything may be the name of a source; of no number, share, or list of them.
     bad = ["", *([] if name == "sources" else ["many", "nan", "inf", "-1", "1e400", "1e9 1e9 1e9"])]

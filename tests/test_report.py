@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from report import noise_findings, summarise_sweep
+from report import flattery, noise_findings, summarise_sweep
 
 
 def test_sweep_uses_all_replicates_and_the_sample_deviation():
@@ -24,6 +24,33 @@ def test_one_replicate_has_no_deviation():
     assert summarise_sweep(cells)["std"].isna().all()
 
 
+def test_flattery_is_what_choosing_on_the_test_images_adds():
+    cells = pd.DataFrame(
+        {
+            "factor": [0.1, 0.1, 0.01, 0.01],
+            "replicate": [1, 2, 1, 2],
+            "validation_accuracy": [0.90, 0.92, 0.97, 0.85],
+            "test_accuracy": [0.90, 0.94, 0.99, 0.80],
+        }
+    )
+    histories = pd.DataFrame(
+        {
+            "factor": [0.1, 0.1, 0.01, 0.01],
+            "replicate": 1,
+            "epoch": [1, 2, 1, 2],
+            "validation_accuracy": [0.93, 0.91, 0.7, 0.8],
+        }
+    )
+    assert flattery(cells, histories) == {
+        "factor": "0.1",
+        "expected": pytest.approx(0.92),
+        "std": pytest.approx(np.sqrt(0.0008)),
+        "luckiest": pytest.approx(0.99),
+        "by_training": pytest.approx(0.07),
+        "by_epoch": pytest.approx(0.01),
+    }
+
+
 def rates(noisy, denoised, std=0.0):
     levels = np.linspace(0, 1, len(noisy))
     means = {"noise_level": levels, "noisy": noisy, "denoised": denoised}
@@ -32,6 +59,7 @@ def rates(noisy, denoised, std=0.0):
 
 def test_noise_findings():
     found = noise_findings(rates([0.9, 0.7, 0.4, 0.2, 0.1], [0.8, 0.8, 0.6, 0.4, 0.1]))
+    assert found["denoising_costs_on_clean"] == pytest.approx(0.1)
     assert found["denoising_helps_from"] == 0.25
     assert found["denoising_helps_to"] == 0.75
     assert found["denoised_rate_below_half_at"] == pytest.approx(0.625)
@@ -44,8 +72,9 @@ def test_a_gain_within_the_spread_of_draws_is_none():
 
 
 def test_noise_findings_where_denoising_never_helps_or_falls():
-    found = noise_findings(rates([0.9, 0.9], [0.8, 0.7]))
+    found = noise_findings(rates([0.9, 0.9], [0.8, 0.7]).iloc[1:].reset_index(drop=True))
     assert found == {
+        "denoising_costs_on_clean": None,
         "denoising_helps_from": None,
         "denoising_helps_to": None,
         "denoised_rate_below_half_at": None,

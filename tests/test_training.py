@@ -1,5 +1,7 @@
 """The training loop does what plain `model.fit` does, and always the same."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,7 @@ def digits():
 
 NETWORKS = {
     "mlp": (train_mlp.build, (), True),
+    "mlp, cosine": (train_mlp.build, (), True),
     "mlp_500_300": (sweep_l2.build, (0.001,), True),
     # Without dropout: the two loops would draw other masks.
     "cnn": (train_cnn.build, (0.0,), False),
@@ -37,6 +40,8 @@ def prepare(name, digits, tensorflow):
 
     keras.utils.set_random_seed(1)
     build, arguments, jit_compile = NETWORKS[name]
+    from common.training import scheduled
+
     images, labels = digits
     if name == "autoencoder":
         flat = images.reshape(-1, 784)
@@ -45,6 +50,11 @@ def prepare(name, digits, tensorflow):
     else:
         data = (images, labels)
         optimizer, loss = keras.optimizers.SGD(0.1), keras.losses.CategoricalCrossentropy()
+        if name == "mlp, cosine":
+            recipe = SimpleNamespace(
+                learning_rate=0.1, schedule="cosine", batch_size=BATCH, epochs=2
+            )
+            optimizer = keras.optimizers.SGD(scheduled(recipe, COUNT), 0.9, nesterov=True)
     return build(*arguments), optimizer, loss, data, jit_compile
 
 
@@ -165,3 +175,79 @@ def test_evaluate_counts_every_image_once(tensorflow, digits):
     assert result["loss"] == pytest.approx(
         -np.mean(np.log(np.sum(predictions * labels, axis=1))), rel=1e-5
     )
+
+
+def test_cosine_falls_along_half_a_wave_to_zero_at_the_last_of_all_steps(tensorflow):
+    from common.training import scheduled
+
+    recipe = SimpleNamespace(learning_rate=0.3, schedule="cosine", batch_size=64, epochs=3)
+    steps = 3 * 8  # 500 images are 7 batches of 64 and a smaller one
+    rates = [float(scheduled(recipe, 500)(step)) for step in range(steps + 1)]
+    expected = 0.15 * (1 + np.cos(np.pi * np.arange(steps + 1) / steps))
+    np.testing.assert_allclose(rates, expected, atol=1e-7)
+    recipe.schedule = "constant"
+    assert scheduled(recipe, 500) == 0.3
+
+
+def test_augmentation_is_new_in_every_step_and_the_same_for_a_seed(tensorflow, digits):
+    """The model is a bias of zero that learns nothing: its loss shows what it was given."""
+    import keras
+
+    from common.training import train
+
+    def losses(seed):
+        model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()])
+        model.add(keras.layers.Dense(1, kernel_initializer="ones"))
+        loss, data = keras.losses.MeanAbsoluteError(), (digits[0], np.zeros((COUNT, 1), np.float32))
+
+        def scale(images, seed):
+            return images * tensorflow.random.stateless_uniform((), seed)
+
+        options = {"batch_size": COUNT, "epochs": 3, "seed": seed, "augment": scale}
+        return train(model, keras.optimizers.SGD(1e-9), loss, data, data, **options)
+
+    first = losses(1)
+    assert first.loss.nunique() == 3
+    assert first.validation_loss.nunique() == 1, "only what is trained on is changed"
+    pd.testing.assert_frame_equal(first, losses(1))
+    assert (first.loss != losses(2).loss).all()
+
+
+def test_shifted_moves_each_image_by_whole_pixels(tensorflow):
+    random = np.random.default_rng(0)
+    images = random.random((500, 28, 28, 1), np.float32)
+    moved = train_cnn.shifted(tensorflow.constant(images), [1, 2], shift=1).numpy()
+    padded = np.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    found = {(row, column): 0 for row in range(3) for column in range(3)}
+    for image, result in zip(padded, moved, strict=True):
+        [place] = [
+            place
+            for place in found
+            if (image[place[0] : place[0] + 28, place[1] : place[1] + 28] == result).all()
+        ]
+        found[place] += 1
+    # Nine equally likely moves, five standard deviations of 500 draws.
+    assert all(abs(count - 500 / 9) < 5 * np.sqrt(500 * 8 / 81) for count in found.values())
+    again = train_cnn.shifted(tensorflow.constant(images), [1, 2], shift=1).numpy()
+    np.testing.assert_array_equal(moved, again)
+    other = train_cnn.shifted(tensorflow.constant(images), [1, 3], shift=1).numpy()
+    assert (moved != other).any()
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.4, 0.4), (0.0, 0.8)])
+def test_seasoned_is_salt_and_pepper_of_levels_in_the_range(tensorflow, low, high):
+    grey = np.full((2000, 784), 0.5, np.float32)
+    compiled = tensorflow.function(train_ae.seasoned, jit_compile=True)
+    noisy = compiled(tensorflow.constant(grey), tensorflow.constant([1, 2]), low, high).numpy()
+    assert set(np.unique(noisy)) == {0, 0.5, 1}
+    levels = np.mean(noisy != 0.5, axis=1)
+    # Levels are evenly spread, and measured on 784 pixels: five standard deviations each.
+    pixels = 5 * np.sqrt(0.25 / 784)
+    assert low - pixels < levels.min() < low + pixels
+    assert high - pixels < levels.max() < high + pixels
+    assert levels.mean() == pytest.approx((low + high) / 2, abs=5 * 0.3 / np.sqrt(2000))
+    assert np.mean(noisy == 0) == pytest.approx(np.mean(noisy == 1), abs=5 / np.sqrt(grey.size))
+    again = compiled(tensorflow.constant(grey), tensorflow.constant([1, 2]), low, high).numpy()
+    np.testing.assert_array_equal(noisy, again)
+    other = compiled(tensorflow.constant(grey), tensorflow.constant([1, 3]), low, high).numpy()
+    assert (noisy != other).mean() > 0.2

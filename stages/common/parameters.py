@@ -7,13 +7,29 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 LearningRate = Annotated[
     float, Field(gt=0, le=100, description="step size of the optimizer: above 0, at most 100")
+]
+Momentum = Annotated[
+    float,
+    Field(
+        ge=0,
+        lt=1,
+        description="share of each step that the next one repeats (Nesterov's momentum): "
+        "from 0 to below 1",
+    ),
+]
+Schedule = Annotated[
+    Literal["constant", "cosine"],
+    Field(
+        description="the learning rate over the training: constant, or cosine (it falls to 0 "
+        "along half a wave)",
+    ),
 ]
 BatchSize = Annotated[
     int, Field(ge=1, le=60_000, description="images per step: a whole number from 1 to 60,000")

@@ -9,13 +9,26 @@ import functools
 import math
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
-from common.runtime import tf
+from common.runtime import keras, tf
 
 EVALUATION_BATCH = 1000
+
+
+def scheduled(parameters, images: int):
+    """The learning rate of `parameters`, or its Keras schedule over all steps of a training on
+    `images` images: "cosine" is ½ · learning_rate · (1 + cos(π · step / steps)).
+
+    Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983, without restarts.
+    """
+    if parameters.schedule == "constant":
+        return parameters.learning_rate
+    steps = parameters.epochs * math.ceil(images / parameters.batch_size)
+    return keras.optimizers.schedules.CosineDecay(parameters.learning_rate, steps)
 
 
 def train(
@@ -28,6 +41,7 @@ def train(
     batch_size: int,
     epochs: int,
     seed: int,
+    augment: Callable | None = None,
     jit_compile: bool = True,
 ) -> pd.DataFrame:
     """Train `model` in place; return its history, a row for each epoch.
@@ -38,6 +52,9 @@ def train(
     for a classifier (categorical cross-entropy). `loss` and `accuracy` are means over the
     epoch while the weights change, penalties included, as `model.fit` reports them.
 
+    `augment` makes what a step is trained on: it gets the inputs of a batch, and a seed (int64,
+    shape (2,)) that is another in every step. `loss` and `accuracy` are then of such inputs.
+
     `jit_compile` has XLA compile the epoch: faster for dense layers; its convolutions are slower
     than the oneDNN ones that TensorFlow uses otherwise.
 
@@ -46,6 +63,8 @@ def train(
     optimizer.build(model.trainable_variables)
 
     def update(inputs, targets):
+        if augment:
+            inputs = augment(inputs, tf.stack([seed, tf.cast(optimizer.iterations, tf.int64)]))
         with tf.GradientTape() as tape:
             value, figures = _figures(model, loss, inputs, targets, training=True)
         gradients = tape.gradient(value, model.trainable_variables)

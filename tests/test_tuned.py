@@ -1,0 +1,162 @@
+"""The tuned recipe, small: `make tuned` leaves an experiment and a branch to compare with."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, Project, copy_finished
+
+import spread
+import tuned
+
+# What of the recipe would take long even on few images.
+SMALL = [
+    "sweep_l2.grid.factors=[0.001]",
+    "sweep_l2.grid.replicates=[1]",
+    "train_cnn.epochs=3",
+    "train_ae.epochs=3",
+]
+
+
+def make_tuned(study: Project, *options, **run) -> subprocess.CompletedProcess:
+    return study.run("python", "tools/tuned.py", *options, **run)
+
+
+@pytest.fixture(scope="module")
+def tuned_study(finished_study, tmp_path_factory) -> Project:
+    """The small study with the branch "tuned"."""
+    folder = tmp_path_factory.mktemp("tuned") / "study"
+    copy_finished(finished_study, folder)
+    study = Project(folder)
+    make_tuned(study, "--set", *SMALL)
+    return study
+
+
+def recipe() -> dict:
+    return yaml.safe_load((ROOT / "recipes" / "tuned.yaml").read_text())
+
+
+def test_overrides_are_what_dvc_takes():
+    nested = {"a": {"b": {"c": [1e-5, 0.2], "d": "cosine"}}, "e": 0.0}
+    assert tuned.overrides(nested) == ["a.b.c=[1e-05, 0.2]", "a.b.d=cosine", "e=0.0"]
+
+
+def test_every_override_is_a_parameter_and_changes_it():
+    committed = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+    def compare(changes, parameters):
+        for name, value in changes.items():
+            if isinstance(value, dict):
+                compare(value, parameters[name])
+            else:
+                assert value != parameters[name]
+
+    compare(recipe(), committed)
+
+
+def test_the_branches_compare(tuned_study):
+    assert tuned_study.run("git", "status", "--porcelain").stdout == ""
+    names = json.loads(tuned_study.run("dvc", "exp", "list", "--json").stdout)
+    assert "tuned" in str(names)
+    shown = tuned_study.run("dvc", "params", "diff", "--json", "main", "tuned").stdout
+    changed = set(json.loads(shown)["params.yaml"])
+    words = tuned.overrides(recipe()) + SMALL
+    assert changed == {word.split("=")[0] for word in words}
+    metrics = json.loads(
+        tuned_study.run("dvc", "metrics", "diff", "--json", "main", "tuned").stdout
+    )
+    for network in ("cnn", "ae"):
+        assert metrics[f"metrics/train_{network}.json"]["loss"]["diff"]
+    assert "metrics/train_mlp.json" not in metrics
+    tuned_study.run("dvc", "plots", "diff", "main", "tuned")
+    page = (tuned_study.folder / "dvc_plots" / "index.html").read_text()
+    assert '"rev": "tuned"' in page
+
+
+def test_the_branch_is_finished_and_says_what_was_done(tuned_study):
+    tuned_study.run("git", "switch", "--quiet", "tuned")
+    try:
+        tuned_study.run("dvc", "checkout")
+        assert tuned_study.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
+        report = (tuned_study.folder / "report.md").read_text()
+    finally:
+        tuned_study.run("git", "switch", "--quiet", "main")
+        tuned_study.run("dvc", "checkout")
+    assert "noise of a level between 0.0 and 0.8, its own for each image," in report
+    assert "drawn anew in every epoch" in report
+    assert "moved anew in every epoch, by up to 2 pixels" in report
+    assert "was not reported: the number of epochs" in report
+
+
+def test_part_of_the_recipe_under_another_name_trains_only_that(tuned_study):
+    done = make_tuned(tuned_study, "--name", "denoising", "--only", "train_ae", "--set", SMALL[-1])
+    began = {line.split()[1] for line in done.stdout.splitlines() if line.endswith(" runs")}
+    # The autoencoder is the one of "tuned": the cache has it.
+    assert began >= {"train_ae", "eval_noise", "report"}
+    assert "train_ae cached" in done.stdout
+    assert "eval_noise done" in done.stdout
+    assert "epoch" not in done.stdout.split("Reproducing experiment")[1]
+    metrics = json.loads(
+        tuned_study.run("dvc", "metrics", "diff", "--json", "main", "denoising").stdout
+    )
+    assert set(metrics) == {
+        "metrics/train_ae.json",
+        "metrics/eval_noise.json",
+        "metrics/report.json",
+    }
+
+
+def test_nothing_is_replaced(tuned_study):
+    before = tuned_study.run("git", "rev-parse", "tuned").stdout
+    done = make_tuned(tuned_study, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: there is a branch or an experiment tuned; ")
+    assert tuned_study.run("git", "rev-parse", "tuned").stdout == before
+
+
+def test_uncommitted_changes_are_refused(study):
+    (study.folder / "README.md").write_text("other")
+    done = make_tuned(study, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: an experiment starts from a commit: git commit what you changed, first\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("train_cnn.moment=0.9", "train_cnn.moment"),
+        ("train_cnn.momentum=2", "error: train_cnn.momentum = 2: share of each step"),
+    ],
+)
+def test_a_wrong_override_is_named_and_leaves_nothing(study, change, message):
+    done = make_tuned(study, "--set", change, check=False)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert study.run("git", "branch", "--list", "tuned").stdout == ""
+    assert list((study.folder / ".dvc" / "tmp").glob("tuned-*")) == []
+
+
+def test_spread_over_branches(monkeypatch):
+    values = {"one": 0.99, "two": 0.97}
+
+    def metrics(path, repo, rev):
+        assert Path(repo) == ROOT
+        half = 0.7 if rev == "one" else None
+        noise = {"denoising_costs_on_clean": 0.01, "denoising_helps_from": 0.1}
+        flattery = dict.fromkeys(("expected", "luckiest", "by_training", "by_epoch"), 0.5)
+        return {
+            "flattery": flattery,
+            "noise": noise | {"denoised_rate_below_half_at": half},
+            "validation_accuracy": values[rev],
+            "test_accuracy": values[rev],
+        }
+
+    monkeypatch.setattr(spread.dvc.api, "metrics_show", metrics)
+    rows = {name: rest for name, *rest in spread.spread(["one", "two"])}
+    assert rows["train_cnn test_accuracy"] == ["0.9900", "0.9700", "0.9800", "0.0141"]
+    assert rows["report noise.denoised_rate_below_half_at"] == ["0.7000", "none", "", ""]
