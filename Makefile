@@ -5,7 +5,7 @@ BIN := .venv/bin
 # DVC runs each stage's `python`: the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test test-slow tuned verify bench lint format lock clean environment
+.PHONY: repro test test-slow tuned verify bench scale lint format lock clean environment
 
 repro: environment
 	python tools/repro.py
@@ -29,6 +29,10 @@ verify: environment
 
 bench: environment
 	@python tools/bench.py
+
+# What a stage costs besides its work, as the sweep grows.
+scale: environment
+	@python tools/scale.py
 
 lint: environment
 	ruff check .

@@ -34,3 +34,13 @@ def test_bench_measures_every_way(finished_study):
     assert by_way["ours"]["validation"] == pytest.approx(
         by_way["ours, all cores"]["validation"], abs=0.02
     )
+
+
+def test_scale_measures_every_way(finished_study):
+    """Three cells that do nothing; no test fails on a time."""
+    lines = finished_study.run("python", "tools/scale.py", "--cells", "3").stdout.splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert [row[:2] for row in rows] == [
+        ["3", way] for way in ("`dvc repro`", "1 worker", "2 workers")
+    ]
+    assert all(float(cell) > 0 for row in rows for cell in row[2:])

@@ -181,6 +181,7 @@ def test_other_preprocess_parameters_are_refused(line):
         ("train_ae", "noise_level", "0.2 0.2", "-0.1"),
         ("train_ae", "noise_level", "0 1", "0.5 0.4"),
         ("train_ae", "noise_level", "0 0.8", "0 0.4 0.8"),
+        ("train_ae", "noise_skew", "1", "0.5"),
         ("train_ae", "noise_drawn", "every_epoch", "never"),
     ],
 )

@@ -234,20 +234,24 @@ def test_shifted_moves_each_image_by_whole_pixels(tensorflow):
     assert (moved != other).any()
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.4, 0.4), (0.0, 0.8)])
-def test_seasoned_is_salt_and_pepper_of_levels_in_the_range(tensorflow, low, high):
-    grey = np.full((2000, 784), 0.5, np.float32)
+@pytest.mark.parametrize(("low", "high", "skew"), [(0.4, 0.4, 1), (0.0, 0.8, 1), (0.1, 1.0, 3)])
+def test_seasoned_is_salt_and_pepper_of_levels_in_the_range(tensorflow, low, high, skew):
+    grey = tensorflow.fill((2000, 784), 0.5)
     compiled = tensorflow.function(train_ae.seasoned, jit_compile=True)
-    noisy = compiled(tensorflow.constant(grey), tensorflow.constant([1, 2]), low, high).numpy()
+
+    def season(step):
+        return compiled(grey, tensorflow.constant([1, step]), low, high, skew).numpy()
+
+    noisy = season(2)
     assert set(np.unique(noisy)) == {0, 0.5, 1}
     levels = np.mean(noisy != 0.5, axis=1)
-    # Levels are evenly spread, and measured on 784 pixels: five standard deviations each.
+    # A level is measured on 784 pixels; everywhere five standard deviations.
     pixels = 5 * np.sqrt(0.25 / 784)
     assert low - pixels < levels.min() < low + pixels
     assert high - pixels < levels.max() < high + pixels
-    assert levels.mean() == pytest.approx((low + high) / 2, abs=5 * 0.3 / np.sqrt(2000))
-    assert np.mean(noisy == 0) == pytest.approx(np.mean(noisy == 1), abs=5 / np.sqrt(grey.size))
-    again = compiled(tensorflow.constant(grey), tensorflow.constant([1, 2]), low, high).numpy()
-    np.testing.assert_array_equal(noisy, again)
-    other = compiled(tensorflow.constant(grey), tensorflow.constant([1, 3]), low, high).numpy()
-    assert (noisy != other).mean() > 0.2
+    # The mean of u^skew, with u even in [0, 1], is 1 / (skew + 1).
+    margin = 5 * 0.3 / np.sqrt(2000)
+    assert levels.mean() == pytest.approx(low + (high - low) / (skew + 1), abs=margin)
+    assert np.mean(noisy == 0) == pytest.approx(np.mean(noisy == 1), abs=5 / np.sqrt(noisy.size))
+    np.testing.assert_array_equal(noisy, season(2))
+    assert (noisy != season(3)).mean() > 0.1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Project, copy_finished
+from conftest import ROOT, Project
 
 import spread
 import tuned
@@ -22,16 +22,6 @@ SMALL = [
 
 def make_tuned(study: Project, *options, **run) -> subprocess.CompletedProcess:
     return study.run("python", "tools/tuned.py", *options, **run)
-
-
-@pytest.fixture(scope="module")
-def tuned_study(finished_study, tmp_path_factory) -> Project:
-    """The small study with the branch "tuned"."""
-    folder = tmp_path_factory.mktemp("tuned") / "study"
-    copy_finished(finished_study, folder)
-    study = Project(folder)
-    make_tuned(study, "--set", *SMALL)
-    return study
 
 
 def recipe() -> dict:
@@ -56,64 +46,53 @@ def test_every_override_is_a_parameter_and_changes_it():
     compare(recipe(), committed)
 
 
-def test_the_branches_compare(tuned_study):
-    assert tuned_study.run("git", "status", "--porcelain").stdout == ""
-    names = json.loads(tuned_study.run("dvc", "exp", "list", "--json").stdout)
-    assert "tuned" in str(names)
-    shown = tuned_study.run("dvc", "params", "diff", "--json", "main", "tuned").stdout
-    changed = set(json.loads(shown)["params.yaml"])
+def diff(study: Project, what: str, branch: str) -> dict:
+    return json.loads(study.run("dvc", what, "diff", "--json", "main", branch).stdout)
+
+
+def test_a_recipe_becomes_a_branch_to_compare_with(study):
+    make_tuned(study, "--set", *SMALL)
+    assert study.run("git", "status", "--porcelain").stdout == ""
+    assert "tuned" in study.run("dvc", "exp", "list", "--name-only").stdout.split()
     words = tuned.overrides(recipe()) + SMALL
-    assert changed == {word.split("=")[0] for word in words}
-    metrics = json.loads(
-        tuned_study.run("dvc", "metrics", "diff", "--json", "main", "tuned").stdout
-    )
-    for network in ("cnn", "ae"):
-        assert metrics[f"metrics/train_{network}.json"]["loss"]["diff"]
+    assert set(diff(study, "params", "tuned")["params.yaml"]) == {
+        word.split("=")[0] for word in words
+    }
+    metrics = diff(study, "metrics", "tuned")
+    assert metrics["metrics/train_cnn.json"]["loss"]["diff"]
+    assert metrics["metrics/train_ae.json"]["loss"]["diff"]
     assert "metrics/train_mlp.json" not in metrics
-    tuned_study.run("dvc", "plots", "diff", "main", "tuned")
-    page = (tuned_study.folder / "dvc_plots" / "index.html").read_text()
-    assert '"rev": "tuned"' in page
+    study.run("dvc", "plots", "diff", "main", "tuned")
+    assert '"rev": "tuned"' in (study.folder / "dvc_plots" / "index.html").read_text()
 
+    # A second time it replaces nothing.
+    before = study.run("git", "rev-parse", "tuned").stdout
+    done = make_tuned(study, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: there is a branch or an experiment tuned; ")
+    assert study.run("git", "rev-parse", "tuned").stdout == before
 
-def test_the_branch_is_finished_and_says_what_was_done(tuned_study):
-    tuned_study.run("git", "switch", "--quiet", "tuned")
-    try:
-        tuned_study.run("dvc", "checkout")
-        assert tuned_study.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
-        report = (tuned_study.folder / "report.md").read_text()
-    finally:
-        tuned_study.run("git", "switch", "--quiet", "main")
-        tuned_study.run("dvc", "checkout")
-    assert "noise of a level between 0.0 and 0.8, its own for each image," in report
-    assert "drawn anew in every epoch" in report
-    assert "moved anew in every epoch, by up to 2 pixels" in report
-    assert "was not reported: the number of epochs" in report
-
-
-def test_part_of_the_recipe_under_another_name_trains_only_that(tuned_study):
-    done = make_tuned(tuned_study, "--name", "denoising", "--only", "train_ae", "--set", SMALL[-1])
-    began = {line.split()[1] for line in done.stdout.splitlines() if line.endswith(" runs")}
-    # The autoencoder is the one of "tuned": the cache has it.
-    assert began >= {"train_ae", "eval_noise", "report"}
+    # A part of it, under another name, takes from the cache what was trained already.
+    done = make_tuned(study, "--name", "denoising", "--only", "train_ae", "--set", SMALL[-1])
     assert "train_ae cached" in done.stdout
     assert "eval_noise done" in done.stdout
-    assert "epoch" not in done.stdout.split("Reproducing experiment")[1]
-    metrics = json.loads(
-        tuned_study.run("dvc", "metrics", "diff", "--json", "main", "denoising").stdout
-    )
-    assert set(metrics) == {
+    _, experiment = done.stdout.split("Reproducing experiment")
+    assert "epoch 1/" not in experiment
+    assert set(diff(study, "metrics", "denoising")) == {
         "metrics/train_ae.json",
         "metrics/eval_noise.json",
         "metrics/report.json",
     }
 
-
-def test_nothing_is_replaced(tuned_study):
-    before = tuned_study.run("git", "rev-parse", "tuned").stdout
-    done = make_tuned(tuned_study, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: there is a branch or an experiment tuned; ")
-    assert tuned_study.run("git", "rev-parse", "tuned").stdout == before
+    # The branch is finished, and its report says what was done.
+    study.run("git", "switch", "--quiet", "tuned")
+    study.run("dvc", "checkout")
+    assert study.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
+    report = (study.folder / "report.md").read_text()
+    assert "level between 0.0 and 1.0, its own for each image and mostly a low one," in report
+    assert "drawn anew in every epoch" in report
+    assert "moved anew in every epoch, by up to 2 pixels" in report
+    assert "was not reported: the number of epochs" in report
 
 
 def test_uncommitted_changes_are_refused(study):

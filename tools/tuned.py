@@ -48,7 +48,7 @@ def run(name: str, changes: list[str]) -> int:
     repo = Repo(str(ROOT))
     with tempfile.TemporaryDirectory(prefix="tuned-", dir=repo.tmp_dir) as folder:
         git("clone", "--quiet", "--shared", str(ROOT), folder)
-        cache = ["dvc", "cache", "dir", "--quiet", "--local", repo.cache.local.path]
+        cache = ["dvc", "cache", "dir", "--quiet", "--local", repo.cache.local_cache_dir]
         subprocess.run(cache, cwd=folder, check=True)
         try:
             apply_overrides(Path(folder, "params.yaml"), changes)
@@ -79,7 +79,12 @@ def main() -> int:
     if not recipe.keys() >= set(sections):
         parser.error(f"--only: the recipe has the sections {', '.join(recipe)}")
     changes = overrides({section: recipe[section] for section in sections})
-    return run(arguments.name, changes + arguments.set)
+    try:
+        return run(arguments.name, changes + arguments.set)
+    except KeyboardInterrupt:
+        sys.exit(
+            "error: interrupted; what was finished is kept: the same command goes on from there"
+        )
 
 
 if __name__ == "__main__":
