@@ -50,7 +50,7 @@ def diff(study: Project, what: str, branch: str) -> dict:
     return json.loads(study.run("dvc", what, "diff", "--json", "main", branch).stdout)
 
 
-def test_a_recipe_becomes_a_branch_to_compare_with(study):
+def test_a_recipe_becomes_a_branch_to_compare_with(study, tmp_path):
     make_tuned(study, "--set", *SMALL)
     assert study.run("git", "status", "--porcelain").stdout == ""
     assert "tuned" in study.run("dvc", "exp", "list", "--name-only").stdout.split()
@@ -84,11 +84,13 @@ def test_a_recipe_becomes_a_branch_to_compare_with(study):
         "metrics/report.json",
     }
 
-    # The branch is finished, and its report says what was done.
-    study.run("git", "switch", "--quiet", "tuned")
-    study.run("dvc", "checkout")
-    assert study.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
-    report = (study.folder / "report.md").read_text()
+    # A clone of the branch is finished, and its report says what was done.
+    study.run("git", "clone", "--quiet", "--branch", "tuned", ".", str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone")
+    clone.run("dvc", "cache", "dir", "--local", str(study.folder / ".dvc" / "cache"))
+    clone.run("dvc", "checkout")
+    assert clone.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
+    report = (clone.folder / "report.md").read_text()
     assert "level between 0.0 and 1.0, its own for each image and mostly a low one," in report
     assert "drawn anew in every epoch" in report
     assert "moved anew in every epoch, by up to 2 pixels" in report
@@ -107,7 +109,8 @@ def test_uncommitted_changes_are_refused(study):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("train_cnn.moment=0.9", "train_cnn.moment"),
+        ("train_cnn.moment=0.9", "recipes/tuned.yaml: Could not override 'train_cnn.moment'"),
+        ("nonsense", "recipes/tuned.yaml: Error parsing override 'nonsense'"),
         ("train_cnn.momentum=2", "error: train_cnn.momentum = 2: share of each step"),
     ],
 )

@@ -53,7 +53,8 @@ def run(name: str, changes: list[str]) -> int:
         try:
             apply_overrides(Path(folder, "params.yaml"), changes)
         except DvcException as error:
-            sys.exit(f"error: {error}")
+            reason = str(error.__cause__ or error).splitlines()[0]
+            sys.exit(f"error: --set or {RECIPE.relative_to(ROOT)}: {reason}")
         code = subprocess.run([sys.executable, "tools/repro.py"], cwd=folder).returncode
     given = [word for change in changes for word in ("--set-param", change)]
     for command in (
