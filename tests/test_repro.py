@@ -232,7 +232,7 @@ def test_a_cluster_that_is_none(study):
 def test_a_failing_stage_stops_its_dependents_only(study):
     change(study, train_mlp=0.05)
     script = study.folder / "stages" / "train_ae.py"
-    script.write_text(script.read_text().replace("    model = build()", "    model = rebuild()"))
+    script.write_text(script.read_text().replace("= build()", "= rebuild()"))
     done = study.run(*COMMAND, check=False)
     assert done.returncode == 1
     assert states(done.stdout) == {

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
@@ -124,21 +123,27 @@ def test_a_wrong_override_is_named_and_leaves_nothing(study, change, message):
 
 
 def test_spread_over_branches(monkeypatch):
-    values = {"one": 0.99, "two": 0.97}
-
-    def metrics(path, repo, rev):
-        assert Path(repo) == ROOT
-        half = 0.7 if rev == "one" else None
+    def read(path, revision):
         noise = {"denoising_costs_on_clean": 0.01, "denoising_helps_from": 0.1}
-        flattery = dict.fromkeys(("expected", "luckiest", "by_training", "by_epoch"), 0.5)
+        half = {"denoised_rate_below_half_at": 0.7 if revision == "one" else None}
+        accuracy = {"one": 0.99, "two": 0.97}[revision]
         return {
-            "flattery": flattery,
-            "noise": noise | {"denoised_rate_below_half_at": half},
-            "validation_accuracy": values[rev],
-            "test_accuracy": values[rev],
+            "noise": noise | half,
+            "validation_accuracy": accuracy,
+            "test_accuracy": accuracy,
         }
 
-    monkeypatch.setattr(spread.dvc.api, "metrics_show", metrics)
+    monkeypatch.setattr(spread, "read", read)
     rows = {name: rest for name, *rest in spread.spread(["one", "two"])}
     assert rows["train_cnn test_accuracy"] == ["0.9900", "0.9700", "0.9800", "0.0141"]
     assert rows["report noise.denoised_rate_below_half_at"] == ["0.7000", "none", "", ""]
+
+
+def test_spread_reads_git(study):
+    same = study.run("python", "tools/spread.py", "main", "HEAD").stdout.splitlines()
+    accuracy = json.loads((study.folder / "metrics/train_cnn.json").read_text())["test_accuracy"]
+    cell = f"{accuracy:.4f}"
+    assert same[-1] == f"| train_cnn test_accuracy | {cell} | {cell} | {cell} | 0.0000 |"
+    done = study.run("python", "tools/spread.py", "main", "nowhere", check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: fatal: invalid object name 'nowhere'")

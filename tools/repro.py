@@ -134,6 +134,7 @@ def cluster(scheduler: str | None, workers: int):
     from distributed import Client
 
     options = {"n_workers": 1, "threads_per_worker": workers, "processes": False}
+    options |= {"dashboard_address": None}  # two of them, in two folders, would want the same port
     try:
         client = Client(scheduler, **({"timeout": 10} if scheduler else options))
         client.wait_for_workers(1, timeout=30)
