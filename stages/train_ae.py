@@ -101,10 +101,11 @@ def main(parameters: AutoencoderParameters) -> None:
 
     level = parameters.noise_level
     low, high = level if isinstance(level, list) else (level, level)
+    every_epoch = parameters.noise_drawn == "every_epoch"
 
     def noisy_and_clean(split):
         clean = dataset.load(split)[0].reshape(-1, 784)
-        if split == "train" and parameters.noise_drawn == "every_epoch":
+        if split == "train" and every_epoch:
             return clean, clean
         random = np.random.default_rng(derive_seed(parameters.seed, "noise level", split))
         levels = low + (high - low) * random.random((len(clean), 1)) ** parameters.noise_skew
@@ -123,7 +124,7 @@ def main(parameters: AutoencoderParameters) -> None:
         batch_size=parameters.batch_size,
         epochs=parameters.epochs,
         seed=derive_seed(parameters.seed, "shuffling"),
-        augment=augment if parameters.noise_drawn == "every_epoch" else None,
+        augment=augment if every_epoch else None,
     )
     metrics = history.iloc[-1].drop("epoch").to_dict() | {"parameters": model.count_params()}
     models.save(model, "models/autoencoder.keras")
