@@ -72,16 +72,12 @@ def test_a_recipe_becomes_a_branch_to_compare_with(study, tmp_path):
     assert study.run("git", "rev-parse", "tuned").stdout == before
 
     # A part of it, under another name, takes from the cache what was trained already.
-    done = make_tuned(study, "--name", "denoising", "--only", "train_ae", "--set", SMALL[-1])
-    assert "train_ae cached" in done.stdout
-    assert "eval_noise done" in done.stdout
+    done = make_tuned(study, "--name", "decay", "--only", "sweep_l2", "--set", *SMALL[:2])
+    assert "sweep_l2@0.001-1 cached" in done.stdout
+    assert "report done" in done.stdout
     _, experiment = done.stdout.split("Reproducing experiment")
     assert "epoch 1/" not in experiment
-    assert set(diff(study, "metrics", "denoising")) == {
-        "metrics/train_ae.json",
-        "metrics/eval_noise.json",
-        "metrics/report.json",
-    }
+    assert set(diff(study, "metrics", "decay")) == {"metrics/report.json"}
 
     # A clone of the branch is finished, and its report says what was done.
     study.run("git", "clone", "--quiet", "--branch", "tuned", ".", str(tmp_path / "clone"))
