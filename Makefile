@@ -10,9 +10,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 repro: environment
 	python tools/repro.py
 
-# One more process than processors: what is tested waits for disks, networks and other processes.
 test: environment
-	pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 --dist worksteal
+	pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 # What needs minutes: trained from nothing in every way, killed at twenty moments.
 test-slow: environment

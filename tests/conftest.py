@@ -132,6 +132,13 @@ def copy_finished(study: Project, folder: Path) -> None:
     shutil.copytree(study.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("tmp"))
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """What needs a finished study first: one process makes it while the others, which start
+    further back, test the rest. Of that, the end first, where the longest tests are."""
+    items.reverse()
+    items.sort(key=lambda item: "finished_study" not in item.fixturenames)
+
+
 @pytest.fixture
 def study(finished_study, tmp_path) -> Project:
     """A copy of the finished small study that a test may change."""

@@ -170,18 +170,6 @@ def test_a_target_that_is_none(study):
     assert done.stderr.count("\n") == 1
 
 
-def test_dvc_lock_is_the_same_with_four_workers(study):
-    """As with two, of the study's first run; from nothing, and with one: `make test-slow`."""
-    before = study.lock()
-    forget_results(study)
-    done = study.run(*COMMAND, "--workers", "4")
-    assert {state for stage, state in states(done.stdout).items() if stage != "report"} == {
-        "cached"
-    }
-    assert study.lock() == before
-    assert study.run("git", "status", "--porcelain").stdout == ""
-
-
 @contextlib.contextmanager
 def dask_cluster(folder):
     """A scheduler and two workers on loopback, started as the README says; its address."""
@@ -212,6 +200,8 @@ def dask_cluster(folder):
 
 
 def test_a_cluster_gives_the_same(study, tmp_path):
+    """From DVC's cache of runs. Trained from nothing, with 1, 2 and 4 workers too:
+    `make test-slow`."""
     before = study.lock()
     forget_results(study)
     with dask_cluster(tmp_path) as address:
@@ -220,6 +210,7 @@ def test_a_cluster_gives_the_same(study, tmp_path):
         "cached"
     }
     assert study.lock() == before
+    assert study.run("git", "status", "--porcelain").stdout == ""
 
 
 def test_a_cluster_that_is_none(study):

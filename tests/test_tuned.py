@@ -71,14 +71,6 @@ def test_a_recipe_becomes_a_branch_to_compare_with(study, tmp_path):
     assert done.stderr.startswith("error: there is a branch or an experiment tuned; ")
     assert study.run("git", "rev-parse", "tuned").stdout == before
 
-    # A part of it, under another name, takes from the cache what was trained already.
-    done = make_tuned(study, "--name", "decay", "--only", "sweep_l2", "--set", *SMALL[:2])
-    assert "sweep_l2@0.001-1 cached" in done.stdout
-    assert "report done" in done.stdout
-    _, experiment = done.stdout.split("Reproducing experiment")
-    assert "epoch 1/" not in experiment
-    assert set(diff(study, "metrics", "decay")) == {"metrics/report.json"}
-
     # A clone of the branch is finished, and its report says what was done.
     study.run("git", "clone", "--quiet", "--branch", "tuned", ".", str(tmp_path / "clone"))
     clone = Project(tmp_path / "clone")
@@ -90,6 +82,22 @@ def test_a_recipe_becomes_a_branch_to_compare_with(study, tmp_path):
     assert "drawn anew in every epoch" in report
     assert "moved anew in every epoch, by up to 2 pixels" in report
     assert "was not reported: the number of epochs" in report
+
+
+@pytest.mark.slow
+def test_a_part_of_it_takes_from_the_cache_what_was_trained_already(study):
+    parameters = study.parameters
+    parameters["sweep_l2"]["training"] |= recipe()["sweep_l2"]["training"]
+    parameters["sweep_l2"]["grid"] = {"factors": [0.001], "replicates": [1]}
+    study.parameters = parameters
+    assert study.repro("sweep_l2") == ["sweep_l2@0.001-1"]
+    study.run("git", "restore", ".")
+    done = make_tuned(study, "--name", "decay", "--only", "sweep_l2", "--set", *SMALL[:2])
+    assert "sweep_l2@0.001-1 cached" in done.stdout
+    assert "report done" in done.stdout
+    _, experiment = done.stdout.split("Reproducing experiment")
+    assert "epoch 1/" not in experiment
+    assert set(diff(study, "metrics", "decay")) == {"metrics/report.json"}
 
 
 def test_uncommitted_changes_are_refused(study):
