@@ -160,11 +160,10 @@ def repro(targets: list[str], workers: int | None, scheduler: str | None, dry: b
         graph = get_active_graph(repo.index.graph)
     except TypeError:  # from DVC, which says nothing more
         sys.exit("error: sweep_l2.grid: factors and replicates are lists: [0.001], not 0.001")
-    plan = plan_repro(graph, collect_stages(repo, targets or ["dvc.yaml"]))
+    everything = plan_repro(graph)
+    plan = plan_repro(graph, collect_stages(repo, targets)) if targets else everything
     stages = out_of_date(graph, plan, repo.status(targets=targets, with_deps=True))
-    in_dvc_order = [
-        stage.addressing for stage in plan_repro(graph, collect_stages(repo, ["dvc.yaml"]))
-    ]
+    in_dvc_order = [stage.addressing for stage in everything]
     if not stages:
         if locks.KEPT.exists():  # the last run was killed, maybe with only this left to do
             locks.order(repo, in_dvc_order)
