@@ -172,7 +172,7 @@ def test_blast_radius_of_common_modules():
 
 def test_one_at_a_time_and_under_load_the_bytes_are_the_same(study):
     """As those of the study's first run, which had two stages at a time."""
-    stages = ["sweep_l2@0.001-1", "train_cnn", "eval_noise"]
+    stages = ["train_mlp", "sweep_l2@0.001-1", "train_cnn", "train_ae", "eval_noise"]
     load = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         ran = study.repro("--force", "--single-item", "--no-run-cache", *stages)
