@@ -3,13 +3,12 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import yaml
-from pydantic import Field
 
-from common.parameters import Distinct, Factor, Parameters, Replicate
+from common.cells import Factor, Replicate
+from common.parameters import Parameters, several
 from page import facts
 from page.facts import crossing
 
@@ -20,15 +19,10 @@ PACKAGES = ("dvc", "keras", "matplotlib", "numpy", "pandas", "tensorflow")
 
 
 class GridParameters(Parameters, section="sweep_l2.grid"):
-    factors: Annotated[list[Factor], Distinct] = Field(
-        min_length=1,
-        description="the L2 factors of the sweep: numbers from 0 to 1, at least one, none twice",
-    )
-    replicates: Annotated[list[Replicate], Distinct] = Field(
-        min_length=1,
-        description="the repetitions of each factor: whole numbers from 0 to 1,000,000, "
-        "at least one, none twice",
-    )
+    """Hold the cells of the sweep."""
+
+    factors: several(Factor)
+    replicates: several(Replicate)
 
 
 def read_sweep(grid: GridParameters):

