@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator
 
 
 def whole(meaning: str, low: int, high: int):
@@ -43,7 +43,7 @@ def several(item, most: int | None = None):
 def exact(item):
     """Make the type of an `item` that is written as Python writes it, such as 1e-06."""
     meaning = item.__metadata__[-1].description
-    return Annotated[item, BeforeValidator(_refuse_other_spelling), Field(description=meaning)]
+    return Annotated[item, WrapValidator(_refuse_other_spelling), Field(description=meaning)]
 
 
 def _refuse_twins(values: list) -> list:
@@ -53,18 +53,13 @@ def _refuse_twins(values: list) -> list:
     return values
 
 
-def _refuse_other_spelling(word):
-    """DVC names files after the word; the stage names them after the number."""
-    if isinstance(word, str):
-        for kind in int, float:
-            try:
-                value = kind(word)
-            except ValueError:
-                continue
-            if str(value) == word:
-                return value
-            raise ValueError(f"write it as {value}, without quotes")
-    return word
+def _refuse_other_spelling(word: str, check: Callable):
+    """DVC names files after the word, the stage after the number: they have to be the same."""
+    value = check(word)
+    for spelled in value, int(value):
+        if str(spelled) == word:
+            return spelled
+    raise ValueError(f"write it as {value}, without quotes")
 
 
 Seed = whole("where every random choice of the stage starts", 0, 2**32 - 1)
@@ -116,6 +111,8 @@ class Parameters(BaseModel):
             reason = error.strerror or error
             where = f"{error.filename}: " if error.filename else ""
             sys.exit(f"error: {stage}: {where}{reason}; put that right, then repeat the command")
+        except KeyboardInterrupt:
+            sys.exit(f"error: {stage}: interrupted; nothing of this stage was saved")
 
     @classmethod
     def parse(cls, arguments: list[str], description: str = ""):
