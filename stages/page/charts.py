@@ -1,166 +1,263 @@
-"""The interactive charts, as Vega-Lite specifications with their data inside.
+"""The charts, as Vega-Lite specifications: in the page alive, elsewhere as PNG.
 
+Each carries its data, and in `usermeta` the table that says the same.
 Format: https://vega.github.io/vega-lite/docs/
 """
 
 import json
 
-from common.figures import BLUE, ORANGE, VERMILION
+import pandas as pd
+
+from page.figures import BLUE, GREY, ORANGE, VERMILION
+
+LEVEL = "noise level (share of pixels replaced)"
+RATE = "true-positive rate"
+FINAL = "validation accuracy after the last epoch"
+SEED, OWN, STUDY = "other seeds", "this run", "published"
 
 
-def _chart(title: str, table, **content) -> dict:
+def _chart(title: str, table, rows, **content) -> dict:
+    """Make a chart of `rows`; `table` says the same to those who read."""
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "title": title,
-        "width": "container",
-        "height": 300,
-        "data": {"values": json.loads(table.to_json(orient="records"))},
+        "data": {"values": json.loads(rows.to_json(orient="records"))},
+        "usermeta": json.loads(table.round(6).to_json(orient="split", index=False)),
         **content,
     }
 
 
-def _colours(names, colours) -> dict:
-    return {"domain": list(names), "range": list(colours)}
+def _number(field: str, title: str, zero: bool = False, **axis) -> dict:
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "scale": {"zero": zero},
+        "axis": axis,
+    }
 
 
-def _quantitative(field: str, title: str, zero: bool = False) -> dict:
-    return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": zero}}
+def _series(field: str, channel: dict[str, object]) -> dict:
+    """Encode the words of `field` as what `channel` maps them to."""
+    scale = {"domain": list(channel), "range": list(channel.values())}
+    legend = {"symbolType": "stroke", "symbolSize": 300}
+    return {"field": field, "type": "nominal", "title": None, "scale": scale, "legend": legend}
 
 
-def history(title: str, this_run, published, figures: dict[str, str], y_title: str) -> dict:
-    """Curves per epoch, this run's solid and the published ones dashed. `figures` names the
-    columns to draw and what the legend calls them."""
-    import pandas as pd
+def _long(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """List the curves of classifiers as rows: classifier, noise level, images, rate, low, high."""
+    parts = []
+    for name, curve in curves.items():
+        for kind in ("noisy", "denoised"):
+            deviation = curve[f"{kind}_std"].fillna(0)
+            columns = {"classifier": name, "noise level": curve.noise_level, "images": kind}
+            values = {"rate": curve[kind], "standard deviation": deviation}
+            limits = {"low": curve[kind] - deviation, "high": curve[kind] + deviation}
+            parts.append(pd.DataFrame(columns | values | limits).round(6))
+    return pd.concat(parts)
 
-    this_run = this_run[["epoch", *figures]].rename(columns=figures)
-    published = published[["epoch", *figures]].rename(
-        columns={column: f"{name} (published)" for column, name in figures.items()}
-    )
-    table = pd.concat(
-        part.melt("epoch", var_name="series", value_name="value") for part in (this_run, published)
-    )
-    names = [name for name in (*this_run, *published) if name != "epoch"]
+
+def _noise_layers(height: int, colours: dict[str, str], **extra) -> list[dict]:
+    """Lines of noisy and denoised rates over the level, their spread, and chance."""
+    x = _number("noise level", LEVEL)
+    x["scale"] = {"domain": [0, 1]}
+    y = _number("rate", RATE, zero=True)
+    y["scale"] = {"domain": [0, 1]}
+    colour = _series("images", colours)
+    return [
+        {
+            "mark": {"type": "rule", "strokeDash": [2, 3], "color": GREY},
+            "encoding": {"y": {"datum": 0.1, "title": RATE}},
+        },
+        {
+            "mark": {"type": "rule", "strokeWidth": 2},
+            "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}
+            | {"color": colour},
+        },
+        {
+            "mark": {"type": "line", "point": {"size": 40}, "tooltip": {"content": "data"}},
+            "encoding": {"x": x, "y": y, "color": colour, **extra},
+        },
+    ]
+
+
+def history(title: str, y_title: str, own, published, measures: dict[str, str]) -> dict:
+    """Curves per epoch, this run's solid and the published ones dashed."""
+    parts = [
+        frame[["epoch", *measures]].rename(
+            columns={column: f"{word}{mark}" for column, word in measures.items()}
+        )
+        for frame, mark in ((own, ""), (published, " (published)"))
+    ]
+    wide = parts[0].merge(parts[1], on="epoch", how="left")
+    curves = list(wide.columns[1:])
     return _chart(
         title,
-        table.dropna(),
+        wide,
+        wide.melt("epoch", var_name="curve", value_name=y_title).dropna(),
+        width="container",
+        height=260,
         mark={"type": "line", "point": True, "tooltip": True},
         encoding={
-            "x": {**_quantitative("epoch", "epoch"), "axis": {"tickMinStep": 1}},
-            "y": _quantitative("value", y_title),
-            # Colour and dashes by the same field: one legend shows both.
-            "color": {
-                "field": "series",
-                "type": "nominal",
-                "scale": _colours(names, (ORANGE, BLUE) * 2),
-                "title": None,
-                "legend": {"symbolType": "stroke", "symbolSize": 300},
-            },
-            "strokeDash": {
-                "field": "series",
-                "type": "nominal",
-                "scale": _colours(names, ([1, 0], [1, 0], [4, 3], [4, 3])),
-                "title": None,
-            },
+            "x": _number("epoch", "epoch", tickMinStep=1),
+            "y": _number(y_title, y_title),
+            "color": _series("curve", dict(zip(curves, (ORANGE, BLUE) * 2, strict=True))),
+            "strokeDash": _series(
+                "curve", dict(zip(curves, ([1, 0], [1, 0], [4, 3], [4, 3]), strict=True))
+            ),
         },
     )
 
 
 def sweep(title: str, cells, summary, hinton: float) -> dict:
-    """Every replicate as a point, mean and standard deviation for each factor, Hinton's line."""
-
-    table = cells.merge(summary, on="factor")
-    table["low"], table["high"] = table["mean"] - table["std"], table["mean"] + table["std"]
-    accuracy = "validation accuracy after the last epoch"
-    x = {**_quantitative("factor", "L2 factor"), "axis": {"format": "~g", "tickCount": 5}}
-    names = ("mean ± standard deviation", "each replicate", f"Hinton: {hinton} (published)")
-    mean, replicate, target = (
-        {
-            "datum": name,
-            "type": "nominal",
-            "scale": _colours(names, (BLUE, ORANGE, VERMILION)),
-            "title": None,
-        }
-        for name in names
-    )
-    y_mean = _quantitative("mean", accuracy)
-    y_replicate = _quantitative("validation_accuracy", accuracy)
+    """Every replicate as a point, mean and deviation of each factor, Hinton's line."""
+    names = ("mean ± standard deviation", "each training", f"Hinton: {hinton} (published)")
+    colours = dict(zip(names, (BLUE, ORANGE, VERMILION), strict=True))
+    mean, replicate, target = ({**_series("", colours), "datum": name} for name in names)
+    for encoding in (mean, replicate, target):
+        del encoding["field"]
+    rows = cells[["factor", "replicate", "validation_accuracy"]].merge(summary, on="factor")
+    rows["low"], rows["high"] = rows["mean"] - rows["std"], rows["mean"] + rows["std"]
+    x = _number("factor", "L2 factor", format="~g", tickCount=5)
+    ends = {"x": x, "y": _number("low", FINAL), "y2": {"field": "high"}, "color": mean}
     return _chart(
         title,
-        table[["factor", "replicate", "validation_accuracy", "mean", "std", "low", "high"]],
+        cells.pivot(index="factor", columns="replicate", values="validation_accuracy")
+        .add_prefix("training ")
+        .reset_index()
+        .merge(summary, on="factor")
+        .rename(columns={"std": "standard deviation"}),
+        rows,
+        width="container",
+        height=280,
         layer=[
-            {
-                "mark": {"type": "rule", "strokeWidth": 2},
-                "encoding": {
-                    "x": x,
-                    "y": _quantitative("low", accuracy),
-                    "y2": {"field": "high"},
-                    "color": mean,
-                },
-            },
+            {"mark": {"type": "rule", "strokeWidth": 2}, "encoding": ends},
             {
                 "mark": {"type": "line", "point": {"size": 70}},
-                "encoding": {
-                    "x": x,
-                    "y": y_mean,
-                    "color": mean,
-                    "tooltip": [x, y_mean, {"field": "std"}],
-                },
+                "encoding": {"x": x, "y": _number("mean", FINAL), "color": mean},
             },
             {
-                "mark": {"type": "point", "filled": True},
+                "mark": {"type": "point", "filled": True, "tooltip": {"content": "data"}},
                 "encoding": {
                     "x": x,
-                    "y": y_replicate,
+                    "y": _number("validation_accuracy", FINAL),
                     "color": replicate,
-                    "tooltip": [x, {"field": "replicate"}, y_replicate],
                 },
             },
             {
                 "mark": {"type": "rule", "strokeDash": [6, 4]},
-                "encoding": {"y": {"datum": hinton, "title": accuracy}, "color": target},
+                "encoding": {"y": {"datum": hinton, "title": FINAL}, "color": target},
             },
         ],
     )
 
 
-def noise(title: str, rates) -> dict:
-    """True-positive rates of noisy and denoised images against the noise level."""
-    table = rates.melt("noise_level", ["noisy", "denoised"], "images", "rate")
+def noise(title: str, curve, notebook) -> dict:
+    """Figure 15: noisy and denoised rates, the notebook's, chance, and the level chosen."""
+    rows = _long({"": curve})
+    again = notebook.rename(columns={"noise_level": "noise level"}).melt(
+        "noise level", var_name="images", value_name="rate"
+    )
+    again["images"] += " (study's notebook run again)"
+    words = [*rows.images.unique(), *again.images.unique()]
+    colours = dict(zip(words, (ORANGE, BLUE) * 2, strict=True))
+    dashes = dict(zip(words, ([1, 0], [1, 0], [4, 3], [4, 3]), strict=True))
+    rows = pd.concat([rows.drop(columns="classifier"), again])
+    layers = _noise_layers(300, colours, strokeDash=_series("images", dashes))
+    chosen = {"datum": {"expr": "level"}, "type": "quantitative", "title": LEVEL}
+    rule = {"type": "rule", "clip": True, "strokeWidth": 2, "color": VERMILION}
     return _chart(
         title,
-        table,
-        mark={"type": "line", "point": True, "tooltip": True},
-        encoding={
-            "x": _quantitative("noise_level", "noise level (share of pixels replaced)"),
-            "y": _quantitative("rate", "true-positive rate", zero=True),
-            "color": {
-                "field": "images",
-                "type": "nominal",
-                "scale": _colours(("noisy", "denoised"), (ORANGE, BLUE)),
-                "title": None,
-            },
-        },
+        curve.merge(notebook, on="noise_level", how="left", suffixes=("", " (notebook)")),
+        rows,
+        width="container",
+        height=300,
+        params=[{"name": "level", "value": -1}],  # outside: no rule until the page sets it
+        layer=[*layers, {"mark": rule, "encoding": {"x": chosen}}],
     )
 
 
-def classes(title: str, class_rates) -> dict:
-    """The denoised rate of each digit; a digit's name in the legend brings out its curve."""
+def facets(title: str, curves: dict, columns: int, size: tuple[int, int], word: str) -> dict:
+    """Small multiples of noisy and denoised rates, one for each name in `curves`."""
+    rows = _long(curves).rename(columns={"classifier": word})
+    order = {"field": word, "title": None, "sort": list(curves)}
+    layers = _noise_layers(size[1], {"noisy": ORANGE, "denoised": BLUE})
+    for layer in layers:
+        for channel in ("x", "y"):
+            layer["encoding"].get(channel, {}).update(title=None)
+    wide = rows.pivot(index=[word, "noise level"], columns="images", values="rate")
+    deviation = rows.pivot(index=[word, "noise level"], columns="images")["standard deviation"]
     return _chart(
         title,
-        class_rates[["noise_level", "digit", "denoised"]],
-        params=[
-            {"name": "chosen", "select": {"type": "point", "fields": ["digit"]}, "bind": "legend"}
-        ],
-        mark={"type": "line", "point": True, "tooltip": True},
-        encoding={
-            "x": _quantitative("noise_level", "noise level (share of pixels replaced)"),
-            "y": _quantitative("denoised", "true-positive rate", zero=True),
-            # Ten hues cannot all be told apart; a choice in the legend brings one out.
-            "color": {
-                "field": "digit",
-                "type": "ordinal",
-                "scale": {"scheme": {"name": "viridis", "extent": [0.15, 0.95]}},
-            },
-            "opacity": {"condition": {"param": "chosen", "value": 1}, "value": 0.12},
-        },
+        wide.join(deviation.add_suffix(", standard deviation")).reset_index(),
+        rows,
+        facet=order,
+        columns=columns,
+        spec={"width": size[0], "height": size[1], "layer": layers},
     )
+
+
+def published(title: str, numbers, seeds) -> dict:
+    """A strip for each published number: it, this run's and those of other seeds."""
+    named = numbers.set_index("name").description
+    own = pd.concat(
+        pd.DataFrame({"number": numbers.description, "run": word, "value": numbers[column]})
+        for word, column in ((OWN, "this_run"), (STUDY, "published"))
+    )
+    others = pd.DataFrame({"number": seeds.metric.map(named), "run": SEED, "value": seeds.value})
+    looks = {
+        "color": {SEED: GREY, OWN: BLUE, STUDY: VERMILION},
+        "shape": {SEED: "stroke", OWN: "circle", STUDY: "diamond"},
+    }
+    looks = {channel: _series("run", look) | {"legend": {}} for channel, look in looks.items()}
+    value = _number("value", None, tickCount=4, grid=False)
+    return _chart(
+        title,
+        numbers.drop(columns="name").rename(columns={"description": "number"}),
+        pd.concat([others, own]).dropna(),
+        facet={"field": "number", "title": None, "sort": list(numbers.description)},
+        columns=2,
+        spec={
+            "width": 250,
+            "height": 24,
+            "mark": {"type": "point", "filled": True, "size": 110, "tooltip": True},
+            "encoding": {"x": value, **looks},
+        },
+        resolve={"scale": {"x": "independent"}},
+    )
+
+
+def specify(run, found: dict) -> dict[str, dict]:
+    """Specify every chart of the report, by the name of its PNG."""
+    accuracies = {"accuracy": "training", "validation_accuracy": "validation"}
+    losses = {"loss": "training", "validation_loss": "validation"}
+    curves = {
+        name: history(title, y_title, run.histories[stage], run.logs[f"{stage}_history"], measures)
+        for name, title, y_title, stage, measures in (
+            ("figure_01_perceptron", "Perceptron 64-64", "accuracy", "train_mlp", accuracies),
+            ("cnn", "Convolutional network", "accuracy", "train_cnn", accuracies),
+            ("autoencoder", "Autoencoder", "binary cross-entropy", "train_ae", losses),
+        )
+    }
+    digits = {
+        str(digit): rates.assign(noisy_std=0.0, denoised_std=0.0)
+        for digit, rates in found["digits"].groupby("digit")
+    }
+    noised = " (trained on noise)" if found["trained"] else ""
+    ways = {
+        "Perceptron": found["curves"]["mlp"],
+        f"Convolutional network{noised}": found["curves"]["cnn"],
+    }
+    if found["robust"] is not None:
+        ways["Network trained on noise, three seeds"] = found["robust"]
+    return curves | {
+        "figure_02_sweep": sweep(
+            "Perceptron 500-300 with weight decay", run.cells, found["sweep_table"], found["hinton"]
+        ),
+        "figure_15_rates": noise(
+            "Convolutional network on noisy and denoised digits", found["curves"]["cnn"], run.notebook
+        ),
+        "digits": facets("Each of the ten digits", digits, 5, (96, 84), "digit"),
+        "classifiers": facets("Noisy and denoised digits", ways, 3, (170, 150), "classifier"),
+        "published": published("Published and measured numbers", found["numbers"], run.seeds),
+    }
