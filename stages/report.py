@@ -3,14 +3,15 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 from ruamel.yaml import YAML
 
-from common.parameters import Distinct, Factor, Parameters, Replicate
+from common import dataset
+from common.cells import Factor, Replicate, name_cell
+from common.environment import VERSIONS
+from common.parameters import Parameters, several
 from common.results import write_csv, write_json
 from page import charts, figures, findings
 from page.networks import read_network
@@ -22,15 +23,10 @@ NETWORKS = ("mlp", "cnn", "autoencoder")
 
 
 class GridParameters(Parameters, section="sweep_l2.grid"):
-    factors: Annotated[list[Factor], Distinct] = Field(
-        min_length=1,
-        description="the L2 factors of the sweep: numbers from 0 to 1, at least one, none twice",
-    )
-    replicates: Annotated[list[Replicate], Distinct] = Field(
-        min_length=1,
-        description="the repetitions of each factor: whole numbers from 0 to 1,000,000, "
-        "at least one, none twice",
-    )
+    """Hold the cells of the sweep."""
+
+    factors: several(Factor)
+    replicates: several(Replicate)
 
 
 def read_json(path: str) -> dict:
@@ -47,7 +43,7 @@ def read_cells(grid: GridParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
     cells, histories = [], []
     for factor in grid.factors:
         for replicate in grid.replicates:
-            name = f"{factor}-{replicate}"
+            name = name_cell(factor, replicate)
             cells.append(read_json(f"metrics/sweep_l2/{name}.json"))
             history = pd.read_csv(f"plots/sweep_l2/{name}.csv")
             histories.append(history.assign(factor=factor, replicate=replicate))
@@ -61,6 +57,7 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
     outs = [out for stage in read_yaml("dvc.lock")["stages"].values() for out in stage["outs"]]
     cells, sweep_histories = read_cells(grid)
     robust = Path("measured/robust.csv")
+    images, labels = dataset.load("test")
     return SimpleNamespace(
         parameters=parameters,
         inputs=sorted(
@@ -68,7 +65,7 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
             for out in outs
             if out["path"].startswith(("data/", "models/"))
         ),
-        versions=[line.split("==") for line in Path("versions.txt").read_text().split()],
+        versions=[line.split("==") for line in VERSIONS.read_text().split()],
         measured={name: read_json(f"metrics/{name}.json") for name in STAGES},
         histories={name: pd.read_csv(f"plots/{name}/history.csv") for name in STAGES},
         logs={path.stem: pd.read_csv(path) for path in Path("published").glob("*_history*.csv")},
@@ -83,7 +80,8 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
         examples=pd.read_csv("plots/eval_noise/examples.csv"),
         pixels=np.load("plots/eval_noise/pixels.npy"),
         predictions=pd.read_csv("plots/train_cnn/predictions.csv"),
-        test_images=np.load("data/processed/test/images.npy", mmap_mode="r"),
+        test_images=images,
+        test_labels=labels,
         training_images=len(np.load("data/processed/train/images.npy", mmap_mode="r")),
         networks={name: read_network(Path(f"models/{name}.keras")) for name in NETWORKS},
     )

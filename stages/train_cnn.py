@@ -2,47 +2,32 @@
 
 import functools
 
-from pydantic import Field
+import pandas as pd
 
-from common.parameters import (
-    BatchSize,
-    Epochs,
-    LearningRate,
-    Momentum,
-    Parameters,
-    Schedule,
-    Seed,
-    Threads,
-)
+from common import dataset, models, results
+from common.classifier import ClassifierParameters, train_and_test
+from common.noise import NoiseParameters, add_noise, add_noise_to_batch
+from common.parameters import number, whole
+from common.runtime import keras, tf
 
 
-class CnnParameters(Parameters, section="train_cnn"):
-    learning_rate: LearningRate
-    momentum: Momentum
-    schedule: Schedule
-    batch_size: BatchSize
-    epochs: Epochs
-    dropout: float = Field(
-        ge=0,
-        lt=1,
-        description="share of the last convolution's outputs that is dropped in training: "
-        "from 0 to below 1",
+class CnnParameters(ClassifierParameters, NoiseParameters, section="train_cnn"):
+    """Hold the convolutional network's parameters."""
+
+    dropout: number(
+        "share of the last convolution's outputs that is dropped in training", at_least=0, below=1
     )
-    shift: int = Field(
-        ge=0,
-        le=14,
-        description="how many pixels a training image is moved at most, up or down, and left or "
-        "right, anew in every epoch: a whole number from 0 to 14",
+    shift: whole(
+        "how many pixels a training image is moved at most, up or down and left or right, "
+        "anew in every epoch",
+        0,
+        14,
     )
-    seed: Seed
-    threads: Threads
 
 
 def build(dropout: float):
-    """Images (N, 28, 28, 1) to ten probabilities: 93,322 parameters."""
-    import keras
-    from keras import layers
-
+    """Build the network: images (N, 28, 28, 1) to ten probabilities, 93,322 parameters."""
+    layers = keras.layers
     return keras.Sequential(
         [
             keras.Input((28, 28, 1)),
@@ -60,52 +45,34 @@ def build(dropout: float):
     )
 
 
-def shifted(images, seed, shift: int):
-    """`images`, a tensor (N, 28, 28, 1), each moved by whole pixels: up or down, and left or
-    right, each by a number from −shift to shift drawn from `seed` (int64, shape (2,)); what
-    comes in from outside is black."""
-    from common.runtime import tf
+def move(images, seed, shift: int):
+    """Move each of `images`, a tensor (N, 28, 28, 1), by whole pixels.
 
+    Up or down, and left or right, each by a number from −shift to shift drawn from `seed` (int64,
+    shape (2,)). What comes in from outside is black.
+    """
     offsets = tf.random.stateless_uniform((len(images), 2), seed, 0, 2 * shift + 1, tf.int32)
     padded = tf.pad(images, [(0, 0), (shift, shift), (shift, shift), (0, 0)])
-    rows, columns = (offsets[:, axis, tf.newaxis] + tf.range(28) for axis in (0, 1))
+    rows = offsets[:, 0, tf.newaxis] + tf.range(28)
+    columns = offsets[:, 1, tf.newaxis] + tf.range(28)
     moved = tf.gather(padded, rows, axis=1, batch_dims=1)
     return tf.gather(moved, columns, axis=2, batch_dims=1)
 
 
-def main(parameters: CnnParameters) -> None:
-    # Imported here, so that --help and a wrong parameter need not wait for TensorFlow.
-    import pandas as pd
+def augment(images, seed, parameters: CnnParameters):
+    """Return the images of a training step, moved and noisy where the parameters say so."""
+    if parameters.shift:
+        images = move(images, seed, parameters.shift)
+    if parameters.noise_drawn == "every_epoch":
+        noise_seed = tf.random.experimental.stateless_fold_in(seed, 1)
+        images = add_noise_to_batch(images, noise_seed, parameters, "philox")
+    return images
 
-    from common import dataset, models, results
-    from common.runtime import keras, set_up
-    from common.seeds import derive_seed
-    from common.training import evaluate, scheduled, train
 
-    set_up(derive_seed(parameters.seed, "weights"), parameters.threads)
-    model, loss = build(parameters.dropout), keras.losses.CategoricalCrossentropy()
-    training = dataset.load("train")
-    learning_rate = scheduled(parameters, len(training[0]))
-    optimizer = keras.optimizers.SGD(learning_rate, parameters.momentum, nesterov=True)
-    history = train(
-        model,
-        optimizer,
-        loss,
-        training,
-        dataset.load("validation"),
-        batch_size=parameters.batch_size,
-        epochs=parameters.epochs,
-        seed=derive_seed(parameters.seed, "shuffling"),
-        augment=functools.partial(shifted, shift=parameters.shift) if parameters.shift else None,
-        jit_compile=False,
-    )
-    images, labels = dataset.load("test")
-    test = evaluate(model, loss, (images, labels), jit_compile=False)
-    metrics = history.iloc[-1].drop("epoch").to_dict()
-    metrics |= {f"test_{name}": value for name, value in test.items()}
-    metrics["parameters"] = model.count_params()
+def predict(model, images, labels) -> pd.DataFrame:
+    """Return what `model` reads in each image: image, actual, predicted, probability."""
     probabilities = model.predict(images, batch_size=1000, verbose=0)
-    predictions = pd.DataFrame(
+    return pd.DataFrame(
         {
             "image": range(len(images)),
             "actual": labels.argmax(axis=1),
@@ -113,9 +80,21 @@ def main(parameters: CnnParameters) -> None:
             "probability": probabilities.max(axis=1),
         }
     )
+
+
+def main(parameters: CnnParameters) -> None:
+    images, labels = dataset.load("train")
+    if parameters.noise_drawn == "once":
+        images = add_noise(images, parameters, "train")
+    model, history, metrics = train_and_test(
+        parameters,
+        functools.partial(build, parameters.dropout),
+        (images, labels),
+        augment=functools.partial(augment, parameters=parameters),
+    )
     models.save(model, "models/cnn.keras")
     results.write_csv("plots/train_cnn/history.csv", history)
-    results.write_csv("plots/train_cnn/predictions.csv", predictions)
+    results.write_csv("plots/train_cnn/predictions.csv", predict(model, *dataset.load("test")))
     results.write_json("metrics/train_cnn.json", metrics)
 
 

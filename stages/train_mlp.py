@@ -1,32 +1,17 @@
 """Train a small perceptron: two hidden layers of 64 (published problem 2a to 2c)."""
 
-from common.parameters import (
-    BatchSize,
-    Epochs,
-    LearningRate,
-    Momentum,
-    Parameters,
-    Schedule,
-    Seed,
-    Threads,
-)
+from common import dataset, models, results
+from common.classifier import ClassifierParameters, train_and_test
+from common.runtime import keras
 
 
-class MlpParameters(Parameters, section="train_mlp"):
-    learning_rate: LearningRate
-    momentum: Momentum
-    schedule: Schedule
-    batch_size: BatchSize
-    epochs: Epochs
-    seed: Seed
-    threads: Threads
+class MlpParameters(ClassifierParameters, section="train_mlp"):
+    """Hold the perceptron's parameters."""
 
 
 def build():
-    """Images (N, 28, 28, 1) to ten probabilities: 55,050 parameters."""
-    import keras
-    from keras import layers
-
+    """Build the network: images (N, 28, 28, 1) to ten probabilities, 55,050 parameters."""
+    layers = keras.layers
     return keras.Sequential(
         [
             keras.Input((28, 28, 1)),
@@ -40,31 +25,7 @@ def build():
 
 
 def main(parameters: MlpParameters) -> None:
-    # Imported here, so that --help and a wrong parameter need not wait for TensorFlow.
-    from common import dataset, models, results
-    from common.runtime import keras, set_up
-    from common.seeds import derive_seed
-    from common.training import evaluate, scheduled, train
-
-    set_up(derive_seed(parameters.seed, "weights"), parameters.threads)
-    model, loss = build(), keras.losses.CategoricalCrossentropy()
-    training = dataset.load("train")
-    learning_rate = scheduled(parameters, len(training[0]))
-    optimizer = keras.optimizers.SGD(learning_rate, parameters.momentum, nesterov=True)
-    history = train(
-        model,
-        optimizer,
-        loss,
-        training,
-        dataset.load("validation"),
-        batch_size=parameters.batch_size,
-        epochs=parameters.epochs,
-        seed=derive_seed(parameters.seed, "shuffling"),
-    )
-    test = evaluate(model, loss, dataset.load("test"))
-    metrics = history.iloc[-1].drop("epoch").to_dict()
-    metrics |= {f"test_{name}": value for name, value in test.items()}
-    metrics["parameters"] = model.count_params()
+    model, history, metrics = train_and_test(parameters, build, dataset.load("train"))
     models.save(model, "models/mlp.keras")
     results.write_csv("plots/train_mlp/history.csv", history)
     results.write_json("metrics/train_mlp.json", metrics)

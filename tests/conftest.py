@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,11 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-import yaml
+from ruamel.yaml import YAML
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+from common.runtime import set_up, tf
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,6 +27,11 @@ SMALL = {
     "fetch": {"sources": [str(ROOT / "data" / "raw"), "package-index"], "timeout": 10},
     "preprocess": {"validation": "test", "limit": [1000, 300], "seed": 0},
 }
+
+
+def read_yaml(path: Path):
+    """Read a YAML file as DVC does."""
+    return YAML(typ="safe").load(path)
 
 
 class Project:
@@ -55,14 +65,29 @@ class Project:
 
     @property
     def parameters(self) -> dict:
-        return yaml.safe_load((self.folder / "params.yaml").read_text())
+        return read_yaml(self.folder / "params.yaml")
 
     @parameters.setter
     def parameters(self, values: dict) -> None:
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+        YAML(typ="safe").dump(values, self.folder / "params.yaml")
+
+    def change(self, **values) -> None:
+        """Change parameters: the name `train_cnn__epochs` stands for train_cnn.epochs."""
+        parameters = self.parameters
+        for name, value in values.items():
+            *sections, last = name.split("__")
+            place = parameters
+            for section in sections:
+                place = place[section]
+            place[last] = value
+        self.parameters = parameters
 
     def lock(self) -> str:
         return (self.folder / "dvc.lock").read_text()
+
+    def command(self, stage: str) -> list[str]:
+        """Return the command of `stage`, as words, as it stands in dvc.lock."""
+        return shlex.split(read_yaml(self.folder / "dvc.lock")["stages"][stage]["cmd"])
 
 
 def small(parameters: dict) -> dict:
@@ -150,7 +175,31 @@ def study(finished_study, tmp_path) -> Project:
 @pytest.fixture(scope="session")
 def tensorflow():
     """TensorFlow, set up as the stages do; it can be set up once in a process."""
-    from common.runtime import set_up, tf
-
     set_up(seed=0, threads=1)
     return tf
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium that keeps what pages log and request."""
+    programs = [shutil.which(name) for name in ("chromium", "google-chrome")]
+    program = next(filter(None, programs), None)
+    driver = shutil.which("chromedriver")
+    if not (program and driver):
+        pytest.skip("no Chromium with its driver here (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    running = webdriver.Chrome(options=options, service=Service(driver))
+    yield running
+    running.quit()

@@ -1,14 +1,60 @@
-"""Salt-and-pepper noise."""
+"""Salt-and-pepper noise, for training and for measuring."""
+
+import math
+from typing import Annotated
 
 import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from common.parameters import Parameters, choice, number
+from common.runtime import tf
+from common.seeds import derive_seed
+
+
+def _refuse_descending(levels: list) -> list:
+    if levels[0] > levels[1]:
+        raise ValueError("the range ends before it starts; write its lower end first")
+    return levels
+
+
+def _unpack(words):
+    return words[0] if isinstance(words, list) and len(words) == 1 else words
+
+
+NoiseLevel = number("share of pixels that turn black or white", at_least=0, at_most=1)
+Range = Annotated[
+    list[NoiseLevel], Field(min_length=2, max_length=2), AfterValidator(_refuse_descending)
+]
+
+
+class NoiseParameters(Parameters):
+    """Hold how noise is added to training images."""
+
+    noise_level: Annotated[NoiseLevel | Range, BeforeValidator(_unpack)] = Field(
+        description="share of pixels of a training image that turn black or white: from 0 to 1; "
+        "or two numbers, a range from which each image's share is drawn"
+    )
+    noise_skew: number(
+        "how often low levels of the range are drawn: 1 draws evenly, more draws low levels "
+        "more often (an even draw from 0 to 1 is raised to this power)",
+        at_least=1,
+        at_most=10,
+    )
+    noise_drawn: choice("when the noise of the training images is drawn", "once", "every_epoch")
+
+    def noise_range(self) -> tuple[float, float]:
+        """Return the lowest and the highest noise level."""
+        level = self.noise_level
+        return tuple(level) if isinstance(level, list) else (level, level)
 
 
 def salt_and_pepper(images: np.ndarray, noise_level, seed: int) -> np.ndarray:
-    """A copy of `images` (float32 in [0, 1], any shape) with salt-and-pepper noise.
+    """Return a copy of `images` with salt-and-pepper noise.
 
-    Each pixel, independently, keeps its value with probability 1 − noise_level; otherwise it
-    becomes 0 or 1 with equal chance. `noise_level` is a number, or an array with a level for each
-    image, (N, 1) for images (N, 784). Raises ValueError for a level outside [0, 1].
+    Images are float32 in [0, 1], of any shape. Each pixel, independently, keeps its value with
+    probability 1 − noise_level; otherwise it becomes 0 or 1 with equal chance. `noise_level` is a
+    number, or an array with a level for each image, (N, 1) for images (N, 784). Raises ValueError
+    for a level outside [0, 1].
     """
     if not 0 <= np.min(noise_level) <= np.max(noise_level) <= 1:
         raise ValueError(f"noise_level {noise_level} is outside [0, 1]")
@@ -17,3 +63,33 @@ def salt_and_pepper(images: np.ndarray, noise_level, seed: int) -> np.ndarray:
     noisy[chance < noise_level] = 1
     noisy[chance < noise_level / 2] = 0
     return noisy
+
+
+def add_noise(images: np.ndarray, parameters, split: str) -> np.ndarray:
+    """Return a copy of `images` with noise drawn once, as `parameters` say.
+
+    Images are float32 in [0, 1], (N, …). `parameters` are NoiseParameters with a seed; `split`
+    names the images, so that each set gets noise of its own.
+    """
+    low, high = parameters.noise_range()
+    random = np.random.default_rng(derive_seed(parameters.seed, "noise level", split))
+    share = random.random(len(images)).reshape(-1, *[1] * (images.ndim - 1))
+    levels = low + (high - low) * share**parameters.noise_skew
+    seed = derive_seed(parameters.seed, "noise", split)
+    return salt_and_pepper(images, levels.astype(np.float32), seed)
+
+
+def add_noise_to_batch(images, seed, parameters, generator: str):
+    """Return `images`, a tensor (N, …), with new noise: part of a compiled epoch.
+
+    Each image draws a level of its own, low + (high − low) · u^skew, with u even in [0, 1].
+    `seed` is int64, (2,). `generator` names TensorFlow's random number generator.
+    """
+    low, high = parameters.noise_range()
+    size = math.prod(images.shape[1:])
+    draws = tf.random.stateless_uniform((len(images), size + 1), seed, alg=generator)
+    level = low + (high - low) * draws[:, size:] ** parameters.noise_skew
+    pixels = tf.reshape(images, (-1, size))
+    chance = draws[:, :size]
+    noisy = tf.where(chance < level / 2, 0.0, tf.where(chance < level, 1.0, pixels))
+    return tf.reshape(noisy, tf.shape(images))

@@ -10,23 +10,26 @@ FORMAT = "%.6g"
 
 
 def write_json(path, values: dict) -> None:
-    """Write `values`, nested dictionaries of numbers, words and None, to `path`: indented JSON,
-    floats with six significant digits. Raises ValueError for NaN or infinity."""
-    _parent(path).write_text(json.dumps(_rounded(values), indent=2, allow_nan=False) + "\n")
+    """Write nested dictionaries of numbers, words and None as JSON.
+
+    Floats get six significant digits. Raises ValueError for NaN or infinity.
+    """
+    text = json.dumps(_round(values), indent=2, allow_nan=False)
+    _make_folder(path).write_text(text + "\n", encoding="utf-8")
 
 
 def write_csv(path, table: pd.DataFrame) -> None:
-    """Write `table` without its index to `path`, floats with six significant digits."""
-    table.to_csv(_parent(path), index=False, float_format=FORMAT, lineterminator="\n")
+    """Write `table` without its index; floats get six significant digits."""
+    table.to_csv(_make_folder(path), index=False, float_format=FORMAT, lineterminator="\n")
 
 
-def _parent(path) -> Path:
+def _make_folder(path) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def _rounded(value):
+def _round(value):
     if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
+        return {key: _round(inner) for key, inner in value.items()}
     return float(FORMAT % value) if isinstance(value, float) else value

@@ -1,11 +1,36 @@
-"""TensorFlow, set up so that the same inputs give the same bytes."""
+"""TensorFlow and Keras, set up so that the same inputs give the same bytes."""
 
 import contextlib
+import functools
 import gc
+import importlib
 import os
 
-# Failures reach us as exceptions; what is logged besides is about hardware that is not used.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from common import environment
+
+
+class LazyModule:
+    """A module that is imported when one of its names is first used.
+
+    TensorFlow takes three seconds; --help and a refused parameter need not wait for it.
+    """
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __getattr__(self, attribute: str):
+        return getattr(_import(self._name), attribute)
+
+
+@functools.cache
+def _import(name: str):
+    # Garbage collection during the import costs a quarter of the start-up time.
+    gc.disable()
+    with _quiet():
+        module = importlib.import_module(name)
+    gc.freeze()
+    gc.enable()
+    return module
 
 
 @contextlib.contextmanager
@@ -21,19 +46,17 @@ def _quiet():
         os.close(nowhere)
 
 
-# What is imported stays. To look through its half million objects again and again, for some that
-# do not, takes Python a quarter of the time in which a stage starts.
-gc.disable()
-with _quiet():  # before its log level takes effect, TensorFlow prints notices all the same
-    import keras
-    import tensorflow as tf
-gc.freeze()
-gc.enable()
+keras = LazyModule("keras")
+tf = LazyModule("tensorflow")
 
 
 def set_up(seed: int, threads: int) -> None:
-    """Fix what results depend on: the processor, the number of threads, the ways of computing,
-    and the seed that Keras draws initial weights and dropout from. Call it before any of it."""
+    """Fix what results depend on, before anything is computed.
+
+    The versions, the processor, the number of threads, the way of computing, and the seed from
+    which Keras draws initial weights and dropout.
+    """
+    environment.check()
     tf.config.set_visible_devices([], "GPU")
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)

@@ -1,8 +1,8 @@
 """The training loop: one epoch is one compiled function.
 
-`model.fit` returns to Python after every batch, which on networks this small takes longer than
-the arithmetic. Here a whole epoch runs inside TensorFlow; network, loss and optimizer stay
-Keras's, and the figures kept per epoch mean what Keras's do.
+`model.fit` returns to Python after every batch. On networks this small, that takes longer than the
+arithmetic. Here a whole epoch runs inside TensorFlow. Network, loss and optimizer are Keras's, and
+the metrics of an epoch mean what Keras's do.
 """
 
 import functools
@@ -14,16 +14,32 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from common.parameters import Parameters, Seed, Threads, choice, number, whole
 from common.runtime import keras, tf
 
 EVALUATION_BATCH = 1000
 
 
-def scheduled(parameters, images: int):
-    """The learning rate of `parameters`, or its Keras schedule over all steps of a training on
-    `images` images: "cosine" is ½ · learning_rate · (1 + cos(π · step / steps)).
+class TrainingParameters(Parameters):
+    """Hold what every training needs."""
 
-    Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983, without restarts.
+    learning_rate: number("step size of the optimizer", above=0, at_most=100)
+    schedule: choice(
+        "the learning rate over the training: it stays, or falls to 0 along half a cosine wave",
+        "constant",
+        "cosine",
+    )
+    batch_size: whole("images in each step", 1, 60_000)
+    epochs: whole("passes over the training images", 1, 10_000)
+    seed: Seed
+    threads: Threads
+
+
+def schedule_rate(parameters, images: int):
+    """Return the learning rate, or its Keras schedule for `images` training images.
+
+    "cosine" is ½ · learning_rate · (1 + cos(π · step / steps)), after Loshchilov and Hutter, 2017,
+    https://arxiv.org/abs/1608.03983, without restarts.
     """
     if parameters.schedule == "constant":
         return parameters.learning_rate
@@ -42,23 +58,20 @@ def train(
     epochs: int,
     seed: int,
     augment: Callable | None = None,
-    jit_compile: bool = True,
 ) -> pd.DataFrame:
     """Train `model` in place; return its history, a row for each epoch.
 
-    `training` and `validation` are (inputs, targets), float32, images along the first axis;
-    the training images are shuffled anew in every epoch, from `seed`. `loss` is a Keras loss.
-    Columns: epoch, loss, accuracy, validation_loss, validation_accuracy; the accuracies only
-    for a classifier (categorical cross-entropy). `loss` and `accuracy` are means over the
-    epoch while the weights change, penalties included, as `model.fit` reports them.
+    `training` and `validation` are (inputs, targets), float32, images along the first axis. The
+    training images are shuffled in every epoch, from `seed`. `loss` is a Keras loss.
 
-    `augment` makes what a step is trained on: it gets the inputs of a batch, and a seed (int64,
-    shape (2,)) that is another in every step. `loss` and `accuracy` are then of such inputs.
+    The columns are epoch, loss, accuracy, validation_loss and validation_accuracy; a network that
+    is no classifier has no accuracies. `loss` and `accuracy` are means over the epoch while the
+    weights change, penalties included, as `model.fit` reports them.
 
-    `jit_compile` has XLA compile the epoch: faster for dense layers; its convolutions are slower
-    than the oneDNN ones that TensorFlow uses otherwise.
+    `augment` changes the inputs of each training batch. It gets the inputs and a seed (int64,
+    shape (2,)) that differs in every step.
 
-    Ends the process with one line in the epoch in which a loss stops being finite.
+    Ends the process with one line in the epoch in which a loss is no longer finite.
     """
     optimizer.build(model.trainable_variables)
 
@@ -66,13 +79,12 @@ def train(
         if augment:
             inputs = augment(inputs, tf.stack([seed, tf.cast(optimizer.iterations, tf.int64)]))
         with tf.GradientTape() as tape:
-            value, figures = _figures(model, loss, inputs, targets, training=True)
+            value, metrics = _measure(model, loss, inputs, targets, is_training=True)
         gradients = tape.gradient(value, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
-        return figures
+        return metrics
 
-    run_epoch = _over_batches(update, loss, batch_size, jit_compile)
-    run_validation = _evaluation(model, loss, jit_compile)
+    run_epoch = _compile_epoch(update, model, loss, batch_size)
     training = [tf.constant(array) for array in training]
     validation = [tf.constant(array) for array in validation]
     random = np.random.default_rng(seed)
@@ -81,8 +93,8 @@ def train(
         start = time.perf_counter()
         order = random.permutation(len(training[0])).astype(np.int32)
         row = run_epoch(*training, tf.constant(order))
-        result = run_validation(*validation)
-        row |= {f"validation_{name}": value for name, value in result.items()}
+        for name, value in evaluate(model, loss, validation).items():
+            row[f"validation_{name}"] = value
         if not all(map(math.isfinite, row.values())):
             sys.exit(
                 f"error: the loss is no longer finite in epoch {epoch}: training diverges. "
@@ -95,60 +107,67 @@ def train(
     return pd.DataFrame(rows)
 
 
-def evaluate(model, loss, data, *, jit_compile: bool = True) -> dict[str, float]:
-    """Loss (penalties included) and, for a classifier, accuracy of `model` on `data`:
-    (inputs, targets) as for `train`."""
-    return _evaluation(model, loss, jit_compile)(*map(tf.constant, data))
+def evaluate(model, loss, data) -> dict[str, float]:
+    """Return the loss and, for a classifier, the accuracy of `model` on `data`.
+
+    `data` are (inputs, targets) as for `train`; the loss includes penalties.
+    """
+    inputs, targets = data
+    run = _compile_evaluation(model, loss)
+    return run(tf.constant(inputs), tf.constant(targets), tf.range(len(inputs)))
 
 
-@functools.cache  # compiled once, for the epochs and the last look alike
-def _evaluation(model, loss, jit_compile):
-    def figures(inputs, targets):
-        return _figures(model, loss, inputs, targets, training=False)[1]
+@functools.cache
+def _compile_evaluation(model, loss):
+    def step(inputs, targets):
+        return _measure(model, loss, inputs, targets, is_training=False)[1]
 
-    run = _over_batches(figures, loss, EVALUATION_BATCH, jit_compile)
-    return lambda inputs, targets: run(inputs, targets, tf.range(len(inputs)))
+    return _compile_epoch(step, model, loss, EVALUATION_BATCH)
 
 
-def _names(loss) -> list[str]:
+def _metric_names(loss) -> list[str]:
     return ["loss", "accuracy"] if loss.name == "categorical_crossentropy" else ["loss"]
 
 
-def _figures(model, loss, inputs, targets, training):
-    """The batch's loss, to differentiate, and what `_names` lists, to report."""
-    predictions = model(inputs, training=training)
+def _measure(model, loss, inputs, targets, is_training):
+    """Return the loss of a batch, to differentiate, and its metrics, to report."""
+    predictions = model(inputs, training=is_training)
     value = loss(targets, predictions)
     if model.losses:
         value += tf.add_n(model.losses)
-    figures = [value]
-    if "accuracy" in _names(loss):
+    metrics = [value]
+    if "accuracy" in _metric_names(loss):
         correct = tf.argmax(predictions, axis=1) == tf.argmax(targets, axis=1)
-        figures.append(tf.reduce_mean(tf.cast(correct, tf.float32)))
-    return value, tf.stack(figures)
+        metrics.append(tf.reduce_mean(tf.cast(correct, tf.float32)))
+    return value, tf.stack(metrics)
 
 
-def _over_batches(step, loss, batch_size, jit_compile):
-    """A compiled function of inputs, targets and the order to take them in. It calls `step` on
-    one batch after another, the last one smaller, and names the means of what that returns,
-    each image counted once."""
+def _compile_epoch(step, model, loss, batch_size):
+    """Compile `step` over all batches of (inputs, targets), taken in a given order.
 
-    @tf.function(jit_compile=jit_compile)
+    The result returns the metrics by name, each a mean in which every image counts once. The last
+    batch may be smaller. XLA compiles dense networks; its convolutions are slower than those of
+    oneDNN, which TensorFlow uses otherwise.
+    """
+    is_dense = not any(isinstance(layer, keras.layers.Conv2D) for layer in model.layers)
+
+    @tf.function(jit_compile=is_dense)
     def sum_over_batches(inputs, targets, order):
-        def batch(first, size):
+        def run_batch(first, size):
             indices = tf.slice(order, [first], [size])
             return size * step(tf.gather(inputs, indices), tf.gather(targets, indices))
 
         full, rest = divmod(len(inputs), batch_size)
-        total = tf.zeros(len(_names(loss)))
+        total = tf.zeros(len(_metric_names(loss)))
         if full:  # XLA compiles the loop even when it would not run
             for index in tf.range(full):
-                total += batch(index * batch_size, batch_size)
+                total += run_batch(index * batch_size, batch_size)
         if rest:
-            total += batch(full * batch_size, rest)
+            total += run_batch(full * batch_size, rest)
         return total
 
     def run(inputs, targets, order):
         means = sum_over_batches(inputs, targets, order).numpy() / len(inputs)
-        return dict(zip(_names(loss), means.tolist(), strict=True))
+        return dict(zip(_metric_names(loss), means.tolist(), strict=True))
 
     return run

@@ -1,0 +1,41 @@
+"""What results depend on besides code, data and parameters: settings and package versions."""
+
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+VERSIONS = Path("versions.txt")
+
+# TensorFlow, XLA, oneDNN, Keras and Matplotlib read these when they start, which is later.
+DROPPED = ("DNNL_", "KERAS_", "MPLBACKEND", "ONEDNN_", "TF", "XLA_")
+# NumPy has read these when the first line of a stage runs.
+REFUSED = ("NPY_", "OPENBLAS_")
+
+for name in list(os.environ):
+    if name.startswith(DROPPED):
+        del os.environ[name]
+os.environ["KERAS_HOME"] = os.devnull  # a user's keras.json can change the type of numbers
+# Failures reach us as exceptions; what is logged besides is about hardware that is not used.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+
+def check() -> None:
+    """End the process if a setting or a package could change results.
+
+    The packages are those of versions.txt, a line `name==version` for each.
+    """
+    for name in os.environ:
+        if name.startswith(REFUSED):
+            sys.exit(f"error: the environment variable {name} can change results; unset it")
+    for line in VERSIONS.read_text(encoding="utf-8").split():
+        package, wanted = line.split("==")
+        try:
+            installed = version(package)
+        except PackageNotFoundError:
+            installed = "none"
+        if installed != wanted:
+            sys.exit(
+                f"error: {package} {installed} is installed, but {VERSIONS} says {wanted}; "
+                "install it with make environment, or run make lock to move to other versions"
+            )
