@@ -43,10 +43,11 @@ def noise_curve(counts: pd.DataFrame, classifier: str) -> pd.DataFrame:
 
 
 def digit_rates(counts: pd.DataFrame, classifier: str) -> pd.DataFrame:
-    """Rate of each digit at each level: columns noise_level, digit, noisy, denoised."""
+    """Rate of each digit over all draws: columns as in `summarise_draws`, and digit."""
     own = counts[counts.classifier == classifier]
     sums = own.groupby(["noise_level", "digit", "kind"])[["images", "recognised"]].sum()
-    return (sums.recognised / sums.images).unstack("kind").reset_index()
+    rates = (sums.recognised / sums.images).unstack("kind").reset_index()
+    return rates.assign(noisy_std=np.nan, denoised_std=np.nan)
 
 
 def noise_findings(curve: pd.DataFrame) -> dict:
@@ -122,7 +123,9 @@ def compare_ways(own: pd.DataFrame, trained: pd.DataFrame) -> dict | None:
     if noisy.empty:
         return None
     clean = both[both.noise_level == 0]
+    lead = noisy.noisy_trained - noisy.denoised
     return {
+        "most": noisy.loc[lead.idxmax(), ["noise_level", "noisy_trained", "denoised"]].to_dict(),
         "levels": len(noisy),
         "ahead": int((noisy.noisy_trained > noisy.denoised).sum()),
         "joint_ahead": int((noisy.denoised_trained > noisy.noisy_trained).sum()),
@@ -131,25 +134,26 @@ def compare_ways(own: pd.DataFrame, trained: pd.DataFrame) -> dict | None:
     }
 
 
-def list_ways(curves: dict, robust: pd.DataFrame | None) -> list[tuple[str, list[str]]]:
-    """List the rates of every way to read noisy digits, a row of words for each."""
-    named = {"Perceptron": curves["mlp"], "Convolutional network": curves["cnn"]}
-    levels = curves["cnn"].noise_level
-    if robust is not None:
-        named["Network trained on noise"] = robust.set_index("noise_level").reindex(levels)
-    rows = []
-    for name, curve in named.items():
-        for kind, how in (("noisy", ""), ("denoised", ", denoised first")):
-            pairs = zip(curve[kind], curve[f"{kind}_std"], strict=True)
-            words = [f"{rate:.3f}" if rate == rate else "–" for rate, deviation in pairs]
-            rows.append((f"{name}{how}", words))
-    return rows
+def name_curves(curves: dict, robust: pd.DataFrame | None, trained: str) -> dict:
+    """Name the curves of the classifiers as charts and tables show them."""
+    noised = ", trained on noise" if trained else ""
+    named = {"Perceptron": curves["mlp"], f"Convolutional network{noised}": curves["cnn"]}
+    return named if robust is None else named | {"Network trained on noise": robust}
 
 
-def digit_order(counts: pd.DataFrame, level: float) -> list[int]:
+def list_ways(named: dict, levels: list[float]) -> list[tuple[str, list[str]]]:
+    """Write the rate of every way to read noisy digits at each level, "–" where not measured."""
+    return [
+        (f"{name}{how}", [f"{rate:.3f}".replace("nan", "–") for rate in rates])
+        for name, curve in named.items()
+        for kind, how in (("noisy", ""), ("denoised", ", denoised first"))
+        for rates in [curve.set_index("noise_level")[kind].reindex(levels)]
+    ]
+
+
+def digit_order(rates: pd.DataFrame, level: float) -> list[int]:
     """Order the digits by how often they are read at `level` after denoising, rarest first."""
-    rates = digit_rates(counts, "cnn")
-    at_level = rates[rates.noise_level == level].dropna()
+    at_level = rates[rates.noise_level == level].dropna(subset="denoised")
     return list(at_level.sort_values("denoised", kind="stable").digit)
 
 
@@ -272,7 +276,7 @@ def describe_layers(network) -> list[dict]:
         {
             "name": layer.name.replace("_", " "),
             "kind": layer.kind,
-            "shape": " × ".join(str(size) for size in layer.shape),
+            "shape": "\u00a0×\u00a0".join(str(size) for size in layer.shape),
             "parameters": sum(weight.size for weight in layer.weights),
         }
         for layer in network.layers
@@ -351,6 +355,8 @@ def find(run, metrics: dict) -> dict:
     trained = describe_noise(run.parameters)
     gain = {name: largest_gain(curve) for name, curve in curves.items()}
     files["metrics/report.json"] = metrics
+    digits = digit_rates(run.counts, "cnn")
+    named = name_curves(curves, robust, trained)
     numbers = compare_numbers(run.numbers, files, run.seeds)
     return {
         **metrics,
@@ -372,17 +378,17 @@ def find(run, metrics: dict) -> dict:
         "confused": most_confused(run.predictions),
         "mistakes": worst_mistakes(run.predictions, run.test_images),
         "curves": curves,
-        "digits": digit_rates(run.counts, "cnn"),
+        "digits": digits,
         "gain": gain,
         "claims": judge_claims(curves["cnn"]),
         "draws": run.parameters["eval_noise"]["draws"],
         "levels": explore_noise(run, curves),
         "trained": trained,
         "robust": robust,
-        "robust_best": None,
         "ways": None if robust is None or trained else compare_ways(curves["cnn"], robust),
-        "digit_order": digit_order(run.counts, gain["cnn"]["noise_level"]),
-        "way_rows": list_ways(curves, robust),
+        "digit_order": digit_order(digits, gain["cnn"]["noise_level"]),
+        "named_curves": named,
+        "way_rows": list_ways(named, run.parameters["eval_noise"]["noise_levels"]),
         "study": run.numbers.set_index("name").published.to_dict(),
         "notebook_half": crossing(list(run.notebook.noise_level), list(run.notebook.denoised)),
         "number_rows": none_for_nan(numbers),

@@ -13,7 +13,7 @@ import vl_convert
 
 HERE = Path(__file__).parent
 FILTERS = {
-    "percent": lambda share, digits=2: f"{100 * share:.{digits}f} %",
+    "percent": lambda share, digits=2: f"{100 * share:.{digits}f}\u00a0%",
     "points": lambda share: f"{100 * share:.2f} percentage points",
     "thousands": lambda count: f"{count:,}",
     "decibel": lambda value: f"{value:.1f} dB" if value < 1000 else "no noise",
@@ -57,7 +57,7 @@ def render(found: dict, charts: dict[str, dict]) -> tuple[str, str]:
 def _picture(pixels) -> str:
     """Make a data URI of pixels, (28, 28) from 0 to 255."""
     file = io.BytesIO()
-    plt.imsave(file, pixels, cmap="gray", vmin=0, vmax=255, metadata={"Software": None})
+    plt.imsave(file, pixels, cmap="gray_r", vmin=0, vmax=255, metadata={"Software": None})
     return _data_uri(file.getvalue())
 
 
