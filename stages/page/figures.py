@@ -118,28 +118,36 @@ def draw_confusion(predictions) -> plt.Figure:
     return figure
 
 
+def draw_digits(rows: list, notes: list[list[str]], labels: list[str]) -> plt.Figure:
+    """Draw rows of digits, (28, 28) from 0 to 255, with a note under each, labels on the left."""
+    count = max(len(row) for row in rows)
+    figure, axis = plt.subplots(figsize=(1.3 * count + 0.7, 1.65 * len(rows)))
+    for row, digits in enumerate(rows):
+        for column, pixels in enumerate(digits):
+            place = (32 * column, 32 * column + 28, 38 * row + 28, 38 * row)
+            axis.imshow(pixels, vmin=0, vmax=255, extent=place)
+            note = notes[row][column] if notes[row] else ""
+            axis.text(place[0] + 14, place[2] + 5, note, ha="center", va="center", fontsize=10)
+        axis.text(-2, 38 * row + 14, labels[row], ha="right", va="center")
+    axis.set(xlim=(-1, 32 * count), ylim=(38 * len(rows), -1))
+    axis.axis("off")
+    return figure
+
+
 def draw_mistakes(mistakes: list[dict]) -> plt.Figure:
     """The misread images, each with its digit and what was read."""
-    figure, axes = plt.subplots(2, 5, figsize=(5.2, 2.9))
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, row in zip(axes.flat, mistakes, strict=False):
-        axis.imshow(row["pixels"], vmin=0, vmax=255)
-        axis.set_title(f"{row['actual']} read as {row['predicted']}", fontsize=10)
-    return figure
+    halves = [mistakes[:5], mistakes[5:]]
+    notes = [[f"{row['actual']} read as {row['predicted']}" for row in half] for half in halves]
+    return draw_digits([[row["pixels"] for row in half] for half in halves], notes, ["", ""])
 
 
 def draw_noise(level: dict) -> plt.Figure:
     """Figures 4-14: the same digits at one noise level, original, noisy and denoised."""
-    count = len(level["rows"][0]["pixels"])
-    figure, axes = plt.subplots(3, count, figsize=(1.25 * count + 0.3, 4.4), squeeze=False)
-    for row, line in zip(level["rows"], axes, strict=True):
-        line[0].set_ylabel(row["kind"])
-        for axis, pixels in zip(line, row["pixels"], strict=True):
-            axis.imshow(pixels, vmin=0, vmax=255)
-            axis.set(xticks=[], yticks=[])
-        for axis, read in zip(line, row["read"], strict=False):
-            axis.set_xlabel(f"{read['predicted']} ({read['probability']:.2f})")
+    rows = level["rows"]
+    notes = [
+        [f"{read['predicted']} ({read['probability']:.2f})" for read in row["read"]] for row in rows
+    ]
+    figure = draw_digits([row["pixels"] for row in rows], notes, [row["kind"] for row in rows])
     figure.suptitle(f"Noise level {level['level']:g}", fontsize=12)
     return figure
 

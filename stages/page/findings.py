@@ -409,23 +409,21 @@ def published_metrics(numbers: pd.DataFrame) -> dict:
 
 def tabulate(run, found: dict) -> dict[str, pd.DataFrame]:
     """Make the tables of plots/report, which go into Git to compare branches by."""
-    sweep, digits = found["sweep_table"], found["digits"]
-    names = {"cnn": "convolutional network", "mlp": "perceptron"}
-    rates = [
-        found["curves"][key].set_index("noise_level")[list(KINDS)].add_prefix(f"{name}, ")
-        for key, name in names.items()
-    ]
+    noise, perceptron = (found["curves"][name].set_index("noise_level") for name in ("cnn", "mlp"))
     closeness = run.reconstruction.groupby(["noise_level", "kind"])[["ssim", "psnr"]].mean()
     closeness = closeness.unstack("kind")
-    closeness.columns = [f"{measure} {kind}" for measure, kind in closeness.columns]
+    closeness.columns = [f"{kind}_{measure}" for measure, kind in closeness.columns]
+    digits = found["digits"].pivot(index="noise_level", columns="digit", values="denoised")
+    digit_means = found["digits"].groupby("noise_level")[list(KINDS)].mean()
     return {
-        "sweep": sweep.assign(low=sweep["mean"] - sweep["std"], high=sweep["mean"] + sweep["std"]),
+        "sweep": found["sweep_table"],
         "sweep_cells": run.cells,
         "sweep_histories": run.sweep_histories,
-        "noise": pd.concat(rates, axis=1).join(closeness).reset_index(),
-        "digits": digits.pivot(index="noise_level", columns="digit", values="denoised")
-        .add_prefix("digit ")
+        "noise": noise.join(digit_means.add_suffix("_digit_mean"))
+        .join(perceptron.add_suffix("_perceptron"))
+        .join(closeness)
         .reset_index(),
+        "digits": digits.add_prefix("digit_").reset_index(),
         "published_numbers": found["numbers"],
         "published_logs": compare_logs(run),
     }
