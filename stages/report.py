@@ -14,7 +14,7 @@ from common.environment import VERSIONS
 from common.parameters import Parameters, several
 from common.results import write_csv, write_json
 from page import charts, figures, findings
-from page.networks import read_network
+from page.networks import playground, read_network
 from page.render import render
 
 FOLDER = Path("plots/report")
@@ -97,7 +97,9 @@ def main(grid: GridParameters) -> None:
         write_csv(FOLDER / f"{name}.csv", table)
     specifications = charts.specify(run, found)
     figures.draw(run, found, specifications)
-    plain, page = render(found, specifications)
+    shown = {"Perceptron": run.networks["mlp"], "Convolutional network": run.networks["cnn"]}
+    sampled = playground(shown, run.networks["autoencoder"], run.test_images, run.test_labels)
+    plain, page = render({**found, "playground": sampled}, specifications)
     Path("report.md").write_text(plain, encoding="utf-8")
     Path("report.html").write_text(page, encoding="utf-8")
 

@@ -12,11 +12,13 @@ import matplotlib.pyplot as plt
 import vl_convert
 
 HERE = Path(__file__).parent
+WIDE = '<div class="wide" tabindex="0" role="group" aria-label="Table, may scroll"><table>'
 FILTERS = {
     "percent": lambda share, digits=2: f"{100 * share:.{digits}f}\u00a0%",
     "points": lambda share: f"{100 * share:.2f} percentage points",
     "thousands": lambda count: f"{count:,}",
     "decibel": lambda value: f"{value:.1f} dB" if value < 1000 else "no noise",
+    "script": lambda data: _script(json.dumps(data, sort_keys=True)),
     "picture": lambda pixels: _picture(pixels),
 }
 
@@ -36,20 +38,22 @@ def render(found: dict, charts: dict[str, dict]) -> tuple[str, str]:
     )
     environment.filters |= FILTERS
     text = environment.get_template("report.md.j2")
-    plain = text.render(found, figure=_link, chart=_link, page=False, playground="")
+    plain = text.render(found, figure=_link, chart=_link, page=False)
     rich = text.render(
         found,
         figure=_figure,
         chart=lambda name, finding: _chart(name, finding, charts[name]),
         page=True,
-        playground="",
     )
     body = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table").render(rich)
-    wide = '<div class="wide" tabindex="0" role="group" aria-label="Table, may scroll"><table>'
     page = environment.get_template("report.html.j2").render(
-        body=body.replace("<table>\n", f"{wide}\n").replace("\n</table>", "\n</table></div>"),
-        charts=_script(json.dumps(charts, sort_keys=True)),
+        body=body.replace("<table>\n", f"{WIDE}<table>\n").replace(
+            "\n</table>", "\n</table></div>"
+        ),
+        playground=found["playground"],
+        charts=charts,
         library=_script(vl_convert.javascript_bundle()),
+        script=_script((HERE / "playground.js").read_text(encoding="utf-8")),
     )
     return plain, page
 
@@ -73,7 +77,7 @@ def _figure(name: str, finding: str, alive: str = "", table: str = "") -> str:
     source = _data_uri(Path(f"plots/report/{name}.png").read_bytes())
     image = f'<img class="drawing" src="{source}" alt="{html.escape(finding)}">'
     caption = f"<figcaption>{html.escape(finding)}.</figcaption>"
-    return f'<figure>{alive}{image}{caption}{table}</figure>'
+    return f"<figure>{alive}{image}{caption}{table}</figure>"
 
 
 def _chart(name: str, finding: str, chart: dict) -> str:
@@ -81,9 +85,7 @@ def _chart(name: str, finding: str, chart: dict) -> str:
     alive = f'<div class="chart" data-chart="{name}" data-finding="{html.escape(finding)}"></div>'
     cells = [[_word(cell) for cell in row] for row in chart["usermeta"]["data"]]
     head = "".join(f'<th scope="col">{column}</th>' for column in chart["usermeta"]["columns"])
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in cells
-    )
+    rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in cells)
     title = html.escape(chart["title"])
     table = (
         f"<details><summary>Numbers of this chart: {title}</summary>"
