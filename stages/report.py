@@ -97,7 +97,7 @@ def main(grid: GridParameters) -> None:
         write_csv(FOLDER / f"{name}.csv", table)
     specifications = charts.specify(run, found)
     figures.draw(run, found, specifications)
-    shown = {"Perceptron": run.networks["mlp"], "Convolutional network": run.networks["cnn"]}
+    shown = {"Perceptron": run.networks["mlp"], "CNN": run.networks["cnn"]}
     sampled = playground(shown, run.networks["autoencoder"], run.test_images, run.test_labels)
     plain, page = render({**found, "playground": sampled}, specifications)
     Path("report.md").write_text(plain, encoding="utf-8")
