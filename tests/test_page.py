@@ -43,10 +43,8 @@ def page(browser, finished_study):
     return browser
 
 
-def emulate(page, **features):
-    features = [
-        {"name": name.replace("_", "-"), "value": value} for name, value in features.items()
-    ]
+def set_scheme(page, scheme: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
