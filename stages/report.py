@@ -71,7 +71,7 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
         logs={path.stem: pd.read_csv(path) for path in Path("published").glob("*_history*.csv")},
         numbers=pd.read_csv("published/numbers.csv"),
         notebook=pd.read_csv("published/notebook_rerun_noise.csv"),
-        seeds=pd.read_csv("measured/seeds.csv"),
+        seeds=pd.read_csv("measured/seeds.csv", dtype={"metric": str, "value": float}),
         robust=pd.read_csv(robust) if robust.exists() else None,
         cells=cells,
         sweep_histories=sweep_histories,
