@@ -6,7 +6,6 @@ import os
 import pty
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -236,3 +235,304 @@ def test_a_cluster_gives_the_same(study, tmp_path):
     }
     assert study.lock() == before
     assert study.run("git", "status", "--porcelain").stdout == ""
+
+
+@pytest.mark.parametrize("workers", [None, 0])
+def test_unreachable_cluster_is_reported(study, tmp_path, workers):
+    study.change(train_cnn__learning_rate=0.05)
+    with contextlib.ExitStack() as stack:
+        address = "tcp://127.0.0.1:9"
+        if workers is not None:
+            address = stack.enter_context(dask_cluster(tmp_path, workers))
+        done = study.run(*COMMAND, "--scheduler", address, check=False, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {address}: no Dask cluster with a worker answers there")
+
+
+def test_the_stage_of_a_lost_worker_runs_again_and_never_twice_at_once(study, tmp_path):
+    study.change(train_ae__epochs=40)
+    with dask_cluster(tmp_path) as address, started(study, "--scheduler", address) as process:
+        wait_for(study, "train_ae", "epoch 2/")
+        (first,) = training_in(study, "train_ae")
+        worker = next(
+            each for each in first.parents() if "multiprocessing" in " ".join(each.cmdline())
+        )
+        worker.kill()
+        seen = set()
+        while process.poll() is None:
+            trainings = training_in(study, "train_ae")
+            assert len(trainings) <= 1
+            seen |= set(trainings)
+            time.sleep(0.05)
+        output = process.stdout.read()
+    assert process.returncode == 0, output
+    assert len(seen - {first}) == 1
+    assert states(output) == dict.fromkeys(("train_ae", "eval_noise", "report"), "done")
+    assert study.run("dvc", "status").stdout == UP_TO_DATE
+
+
+def test_a_failing_stage_stops_its_dependents_only(study):
+    study.change(train_mlp__learning_rate=0.05)
+    script = study.folder / "stages" / "train_ae.py"
+    script.write_text(script.read_text().replace("build(", "rebuild(", 1))
+    done = study.run(*COMMAND, check=False)
+    assert done.returncode == 1
+    assert states(done.stdout) == {"train_ae": "failed", "train_mlp": "done"}
+    assert "error: train_ae failed; the end of logs/train_ae.log:\n" in done.stderr
+    assert "NameError: name 'build' is not defined" in done.stderr
+    changed = set(json.loads(study.run("dvc", "status", "--json").stdout))
+    assert {"train_ae", "report"} <= changed
+    assert "train_mlp" not in changed
+
+
+def test_wrong_parameters_of_any_stage_are_refused_before_anything_runs(study):
+    study.change(
+        train_mlp__learning_rate=0.05,
+        preprocess__limit=[70_000, 300],
+        preprocess__validation=50_000,
+        eval_noise__noise_levels=[0.5, 1.5],
+        eval_noise__examples=[0, 300],
+        sweep_l2__training__epochs="forty",
+    )
+    done = study.run(*COMMAND, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert all(line.startswith("error: ") for line in lines)
+    assert {line.split()[1] for line in lines} == {
+        "sweep_l2.training.epochs", "eval_noise.noise_levels", "preprocess.limit",
+    }  # fmt: skip
+    study.change(eval_noise__noise_levels=[0.5], sweep_l2__training__epochs=2)
+    study.change(preprocess__limit=[1000, 300], preprocess__validation=1000)
+    done = study.run(*COMMAND, check=False)
+    assert done.stderr == (
+        "error: preprocess.validation = 1000: there are 1000 training images\n"
+        "error: eval_noise.examples = 300: the test images are 0 to 299\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("sweep_l2__grid__factors", ["0.001'$(touch ran)'"], "'$' would reach the shell"),
+        ("train_cnn__a;touch ran;", 1, "';' would reach the shell"),
+        ("sweep_l2__grid__factors", ["0.001 "], "sweep_l2.grid.factors = 0.001"),
+        ("sweep_l2__grid__factors", ["-0"], "sweep_l2.grid.factors = -0"),
+        ("sweep_l2__grid__replicates", [1.0], "sweep_l2.grid.replicates = 1.0"),
+        ("eval_noise__examples", list(range(30_000)), "lists too long for a command line"),
+    ],
+)
+def test_what_no_command_line_takes_is_refused_before_anything_runs(study, key, value, said):
+    study.change(**{key: value})
+    done = study.run(*COMMAND, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (study.folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sweep_l2: {grid: {factors: 0.1, replicates: [1]}, training: {}}", "are lists"),
+        ("fetch: {timeout: 1}", "Could not find 'sweep_l2.grid.factors'"),
+        ("fetch:\n  timeout: [1\n", "error: params.yaml, line 3: "),
+    ],
+)
+def test_parameters_that_dvc_cannot_read(study, text, said):
+    (study.folder / "params.yaml").write_text(text)
+    if "sweep" in text:
+        study.change(**study.parameters)
+    done = study.run(*COMMAND, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+
+
+def test_a_second_one_in_the_same_folder_is_told_so(study):
+    study.change(train_mlp__learning_rate=0.05)
+    with started(study) as first:
+        wait_for(study, "train_mlp", "Running stage")
+        second = study.run(*COMMAND, check=False)
+        assert second.returncode == 1
+        assert second.stderr == (
+            "error: another make repro runs in this folder; wait until it has ended\n"
+        )
+        assert all(not each.net_connections("inet") for each in running_in(study))
+        output, _ = first.communicate()
+    assert first.returncode == 0
+    assert states(output)["train_mlp"] == "done"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_stop_by_any_signal_leaves_no_process_and_what_git_has(study, number):
+    """More cells than workers: none that waits may start when another is ended."""
+    before, parameters = study.lock(), study.parameters
+    study.change(train_mlp__learning_rate=0.05, sweep_l2__training__learning_rate=0.05)
+    with started(study) as process:
+        wait_for(study, "train_mlp", "epoch 1/")
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=30)
+        wait_until(lambda: not running_in(study), "no process is left", 5)
+    if number != signal.SIGKILL:
+        assert process.returncode == 1
+        assert "stopped; what was finished is kept: make repro goes on from there" in output
+        assert "Traceback" not in output
+    assert study.run("git", "status", "--porcelain").stdout == " M params.yaml\n"
+    study.parameters = parameters
+    assert states(study.run(*COMMAND).stdout).get("train_mlp") in (None, "from DVC's cache")
+    assert study.lock() == before
+
+
+def test_notes_of_killed_processes_do_not_block(study):
+    """DVC keeps which process uses which file, and takes one that was killed, and that its parent
+    has not asked about yet, for running. Notes of others, maybe on another host, stay."""
+    study.change(train_mlp__learning_rate=0.05)
+    notes = study.folder / ".dvc/tmp/rwlock"
+    notes.parent.mkdir(exist_ok=True)
+    command = "/x/dvc/__main__.py --wait-for-lock repro --single-item train_mlp"
+    user = {"pid": os.getpid(), "cmd": command}
+    used = str(study.folder / "models/mlp.keras")
+    notes.write_text(json.dumps({"read": {}, "write": {used: user}}))
+    assert "is busy" in study.run("dvc", "repro", "train_mlp", check=False).stderr
+    assert states(study.run(*COMMAND, "train_mlp").stdout) == {"train_mlp": "done"}
+    study.change(train_mlp__learning_rate=0.06)
+    notes.write_text(json.dumps({"read": {}, "write": {used: user | {"cmd": "dvc repro"}}}))
+    with started(study, "train_mlp") as process:
+        wait_for(study, "train_mlp", "is busy")
+        time.sleep(3)
+        assert process.poll() is None
+        notes.unlink()
+        assert states(process.communicate()[0]) == {"train_mlp": "done"}
+
+
+def test_other_dvc_commands_only_make_it_wait(study):
+    study.change(train_mlp__learning_rate=0.05)
+    with started(study, "train_mlp") as process:
+        for moment in ("Running stage", "epoch 2/"):
+            wait_for(study, "train_mlp", moment)
+            lock = zc.lockfile.LockFile(study.folder / ".dvc/tmp/lock")
+            time.sleep(5)
+            assert process.poll() is None
+            lock.close()
+        assert states(process.communicate()[0]) == {"train_mlp": "done"}
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [("", True), ("(?s).{3000}", True), (r"(?s).*?train_cnn:\n.*?outs:\n", False)],
+)
+def test_a_lock_cut_by_a_kill_costs_no_training(study, pattern, said):
+    lock = study.folder / "dvc.lock"
+    before = study.lock()
+    lock.write_text(re.match(pattern, before)[0])
+    done = study.run(*COMMAND)
+    assert ("dvc.lock was cut off by a kill" in done.stdout) is said
+    ran = {stage for stage, state in states(done.stdout).items() if state == "done"}
+    assert ran <= {"report"}
+    assert study.lock() == before
+
+
+def test_the_lock_has_the_stages_of_the_graph_in_its_order(study):
+    before = study.lock()
+    head, *entries = re.split(r"^(?=  \S)", before, flags=re.M)
+    gone = next(entry for entry in entries if "sweep_l2@" in entry).replace("@", "@9")
+    (study.folder / "dvc.lock").write_text(head + gone + "".join(reversed(entries)))
+    assert study.run(*COMMAND).stdout.endswith(UP_TO_DATE)
+    assert study.lock() == before
+
+
+def test_a_conflict_in_dvc_lock_is_left_to_the_user(study):
+    lock = study.folder / "dvc.lock"
+    text = "<<<<<<< HEAD\n" + study.lock()
+    lock.write_text(text)
+    done = study.run(*COMMAND, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: dvc.lock has conflict markers")
+    assert lock.read_text() == text
+
+
+@pytest.mark.parametrize("tool", [COMMAND, ("dvc", "repro")])
+def test_cells_that_leave_the_grid_take_their_files_with_them(study, tmp_path, tool):
+    before, parameters = study.lock(), study.parameters
+    study.change(sweep_l2__grid={"factors": [0.001, 0.002], "replicates": [2]})
+    study.run(*tool)
+    study.commit("Change the grid")
+    clone = Project(tmp_path / "clone")
+    study.run("git", "clone", "--quiet", ".", clone.folder)
+    clone.run("dvc", "cache", "dir", "--local", study.folder / ".dvc/cache")
+    clone.run("dvc", "checkout")
+    assert clone.run("dvc", "status").stdout == UP_TO_DATE
+    assert study.run("dvc", "status").stdout == UP_TO_DATE
+    if tool is COMMAND:
+        assert len(read_yaml(study.folder / "dvc.lock")["stages"]) == 9
+    study.parameters = parameters
+    done = study.run(*COMMAND)
+    assert {name for name, state in states(done.stdout).items() if state == "done"} <= {"report"}
+    assert study.lock() == before
+
+
+def test_a_terminal_shows_what_runs(study):
+    study.change(train_mlp__epochs=30)
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    with started(study, stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(ours, 1 << 16):
+                shown += part
+        assert process.wait() == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert re.search(r"0 of 3 +\d:\d\d +", text)
+    assert re.search(r"  train_mlp +epoch \d+/30  validation_accuracy 0\.\d{4} +0:\d\d left", text)
+    assert re.search(r"\d:\d\d  train_mlp 0\.\d{4}, 0:\d\d \(1 of 3\)", text)
+    assert "open " in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2, 4, "cluster"])
+def test_trained_from_nothing_all_outputs_are_those_of_dvc_repro(tmp_path, plain_study, workers):
+    project = small_project(tmp_path / "study")
+    if workers == "cluster":
+        with dask_cluster(tmp_path) as address:
+            project.run(*COMMAND, "--scheduler", address)
+    else:
+        project.run(*COMMAND, "--workers", str(workers))
+    # The hash of every output is in it.
+    assert project.lock() == plain_study.lock()
+
+
+@pytest.fixture(scope="module")
+def plain_study(tmp_path_factory):
+    """The small study, run from nothing with `dvc repro`."""
+    project = small_project(tmp_path_factory.mktemp("plain") / "study")
+    project.repro()
+    return project
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_with_the_same_results(tmp_path, plain_study):
+    """Twenty times, with all it started, while it fetches, trains, and writes."""
+    moments, kills = random.Random(0), 0
+    while kills < 20:
+        folder = tmp_path / f"from-{kills}"
+        project, finished, ended = small_project(folder), set(), False
+        while not ended:
+            with started(project) as process:
+                try:
+                    process.wait(timeout=moments.uniform(1, 12))
+                    ended = True
+                except subprocess.TimeoutExpired:
+                    for each in running_in(project):
+                        with contextlib.suppress(psutil.NoSuchProcess):
+                            each.kill()
+                    kills += 1
+                output = process.stdout.read()
+            assert not ended or process.returncode == 0, output
+            again = {stage for stage, state in states(output).items() if state == "done"}
+            assert not {stage for stage in again & finished if stage.startswith(TRAININGS)}
+            finished |= again
+        assert project.lock() == plain_study.lock()
+        assert project.run("dvc", "status").stdout == UP_TO_DATE
