@@ -103,8 +103,8 @@ def test_slider_drives_pictures_numbers_and_the_chart(page, finished_study):
             if figure.is_displayed()
         ]
         assert page.find_element(By.CSS_SELECTOR, ".explorer output").text == level
-        rate = f"reads {100 * rates.noisy[float(level)]:.1f}\u00a0% noisy"
-        assert rate in shown.text
+        rate = f"reads {100 * rates.noisy[float(level)]:.1f} % noisy"
+        assert rate in shown.text.replace("\u00a0", " ")
         assert page.execute_script("return views.figure_15_rates.signal('level')") == float(level)
         slider.send_keys(Keys.ARROW_RIGHT)
     assert page.execute_script("return heard.detail.level") == 1
