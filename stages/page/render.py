@@ -46,10 +46,9 @@ def render(found: dict, charts: dict[str, dict]) -> tuple[str, str]:
         page=True,
     )
     body = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table").render(rich)
+    body = body.replace("<table>\n", WIDE).replace("\n</table>", "\n</table></div>")
     page = environment.get_template("report.html.j2").render(
-        body=body.replace("<table>\n", f"{WIDE}<table>\n").replace(
-            "\n</table>", "\n</table></div>"
-        ),
+        body=body,
         playground=found["playground"],
         charts=charts,
         library=_script(vl_convert.javascript_bundle()),
@@ -82,7 +81,8 @@ def _figure(name: str, finding: str, alive: str = "", table: str = "") -> str:
 
 def _chart(name: str, finding: str, chart: dict) -> str:
     """Place a chart: alive with JavaScript, else as the picture, with its table to open."""
-    alive = f'<div class="chart" data-chart="{name}" data-finding="{html.escape(finding)}"></div>'
+    label = f'role="img" aria-label="{html.escape(finding)}"'
+    alive = f'<div class="chart" data-chart="{name}" {label}></div>'
     cells = [[_word(cell) for cell in row] for row in chart["usermeta"]["data"]]
     head = "".join(f'<th scope="col">{column}</th>' for column in chart["usermeta"]["columns"])
     rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in cells)
