@@ -103,9 +103,9 @@ def check(commands: dict[str, str]) -> list:
         if len(command.encode()) > LONGEST:
             problems.append(f"params.yaml: {stage} has lists too long for a command line")
         script, words = re.search(r"stages/(\w+)\.py(.*)", command).groups()
-        hints = typing.get_type_hints(importlib.import_module(script).main)
+        kind, *_ = typing.get_type_hints(importlib.import_module(script).main).values()
         try:
-            parameters[script] = hints["parameters"].parse(shlex.split(words))
+            parameters[script] = kind.parse(shlex.split(words))
         except wrong as error:
             problems += error.args
     if {"preprocess", "eval_noise"} <= parameters.keys():
