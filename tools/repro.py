@@ -39,7 +39,7 @@ try:
     from rich.table import Table
     from ruamel.yaml import YAML, YAMLError
 
-    from guard import PAUSE, RUN, try_lock
+    from guard import BUSY, PAUSE, RUN, try_lock
 except ModuleNotFoundError as error:
     sys.exit(f"error: {sys.executable} has no package {error.name}; use make repro")
 
@@ -52,6 +52,7 @@ TRAINING = 2 << 30  # bytes of memory that a training takes at most
 LONGEST = (128 << 10) - 1  # bytes of a command, in Linux
 STOPPING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 REPRO = "--wait-for-lock", "repro"
+OURS = re.compile(rf"tools/repro\.py|dvc/__main__\.py {' '.join(REPRO)}")  # in DVC's notes
 EPOCH = re.compile(r"epoch (\d+)/(\d+)  (.*)  ([\d.]+) s")
 RESULTS = {
     "sweep_hinton": "Perceptron 500-300, best of the sweep",
@@ -73,14 +74,16 @@ def check_images(preprocess, eval_noise) -> list[str]:
     """Return which numbers of images do not fit each other."""
     training, test = preprocess.limit or (60_000, 10_000)
     held, last = preprocess.validation, max(eval_noise.examples)
-    problems = []
-    if training > 60_000 or test > 10_000:
-        problems.append(f"preprocess.limit = {training} {test}: at most 60,000 and 10,000")
-    if held != "test" and held >= training:
-        problems.append(f"preprocess.validation = {held}: there are {training} training images")
-    if last >= test:
-        problems.append(f"eval_noise.examples = {last}: the test images are 0 to {test - 1}")
-    return problems
+    wrong = {
+        f"preprocess.limit = {training} {test}: at most 60,000 and 10,000": (
+            training > 60_000 or test > 10_000
+        ),
+        f"preprocess.validation = {held}: there are {training} training images": (
+            held != "test" and held >= training
+        ),
+        f"eval_noise.examples = {last}: the test images are 0 to {test - 1}": last >= test,
+    }
+    return [line for line, is_wrong in wrong.items() if is_wrong]
 
 
 def check(commands: dict[str, str]) -> list:
@@ -100,9 +103,9 @@ def check(commands: dict[str, str]) -> list:
         if len(command.encode()) > LONGEST:
             problems.append(f"params.yaml: {stage} has lists too long for a command line")
         script, words = re.search(r"stages/(\w+)\.py(.*)", command).groups()
-        hints = typing.get_type_hints(importlib.import_module(script).main)
+        kind, *_ = typing.get_type_hints(importlib.import_module(script).main).values()
         try:
-            parameters[script] = hints["parameters"].parse(shlex.split(words))
+            parameters[script] = kind.parse(shlex.split(words))
         except wrong as error:
             problems += error.args
     if {"preprocess", "eval_noise"} <= parameters.keys():
@@ -143,10 +146,9 @@ def order_lock(repo, names: list[str]) -> None:
 def forget_dead(repo) -> None:
     """Remove DVC's notes of who uses which file, if all are of runs of this program: now over."""
     notes = Path(repo.tmp_dir, "rwlock")
-    ours = f"dvc/__main__.py {' '.join(REPRO)}"
     with repo.lock:
         users = re.findall(r'"cmd": "(.*?)"', notes.read_text()) if notes.exists() else [""]
-        if all(ours in user for user in users):
+        if all(OURS.search(user) for user in users):
             notes.unlink()
 
 
@@ -340,17 +342,20 @@ def hold_folder():
 
 def open_study(targets: list[str]) -> tuple:
     """Return DVC's repository, the graph of its stages, and the names of those that changed."""
-    repo = Repo(str(ROOT), _wait_for_lock=True)
-    forget_dead(repo)
-    try:
-        return repo, get_active_graph(repo.index.graph), repo.status(targets, with_deps=True)
-    except TypeError:  # from DVC, which says nothing more
-        sys.exit("error: sweep_l2.grid: factors and replicates are lists: [0.001], not 0.001")
-    except DvcException as error:
-        if str(LOCK) not in str(error):
-            raise
-    set_lock_aside()
-    return open_study(targets)
+    while True:
+        repo = Repo(str(ROOT), _wait_for_lock=True)
+        forget_dead(repo)
+        try:
+            return repo, get_active_graph(repo.index.graph), repo.status(targets, with_deps=True)
+        except TypeError:  # from DVC, which says nothing more
+            sys.exit("error: sweep_l2.grid: factors and replicates are lists: [0.001], not 0.001")
+        except DvcException as error:
+            if any(busy in str(error) for busy in BUSY):
+                time.sleep(1)
+            elif str(LOCK) in str(error):
+                set_lock_aside()
+            else:
+                raise
 
 
 def count_slots(parameters: list) -> int:
