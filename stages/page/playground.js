@@ -83,12 +83,11 @@ function unpack(network) {
   for (const layer of network.layers) {
     layer.weights = layer.weights.map((size) => numbers.subarray(used, (used += size)));
   }
-  return network;
 }
 
 const data = JSON.parse(document.getElementById("playground-data").textContent);
-const classifiers = Object.values(data.networks).map(unpack);
-const denoiser = unpack(data.denoiser);
+const networks = { denoiser: data.denoiser, ...data.networks };
+Object.values(networks).forEach(unpack);
 
 // ---- From the drawing to an image as in MNIST ----
 
@@ -155,16 +154,17 @@ function update() {
   const level = Number(slider.value);
   const drawn = readDrawing();
   const noisy = drawn.map((value, index) => (noise[index][0] < level ? noise[index][1] : value));
-  images = { drawn, noisy, denoised: run(denoiser, noisy) };
+  images = { drawn, noisy, denoised: run(networks.denoiser, noisy) };
   const empty = drawn.every((value) => value === 0);
-  const first = [];
+  const first = {};
   const sentences = findAll(section, "figure").map((figure) => {
     const image = images[figure.dataset.image];
     show(figure.querySelector("canvas"), image);
-    const readings = findAll(figure, "tbody").map((body, index) => {
-      const digit = showReading(body, empty ? Array(10).fill(0) : run(classifiers[index], image));
-      body.classList.toggle("changed", digit !== (first[index] ??= digit));
-      return `${body.dataset.name} ${digit}`;
+    const readings = findAll(figure, "tbody").map((body) => {
+      const { name } = body.dataset;
+      const digit = showReading(body, empty ? Array(10).fill(0) : run(networks[name], image));
+      body.classList.toggle("changed", digit !== (first[name] ??= digit));
+      return `${name} ${digit}`;
     });
     return `${figure.dataset.title}: ${readings.join(", ")}.`;
   });
@@ -276,7 +276,4 @@ document.addEventListener("noiselevel", ({ detail: { level } }) => {
 section.hidden = false;
 samples.at(1).click();
 // For tests: what is shown, and what a network makes of any image.
-window.playground = {
-  images: () => images,
-  run: (name, image) => run(data.networks[name] ?? denoiser, image),
-};
+window.playground = { images: () => images, run: (name, image) => run(networks[name], image) };
