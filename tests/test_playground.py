@@ -48,6 +48,9 @@ def page(browser, finished_study):
         browser.get_log(kind)  # forget what earlier pages did
     browser.set_window_size(1280, 1200)
     browser.get((finished_study.folder / "report.html").as_uri())
+    # Else the page scrolls smoothly while a test points.
+    script = "document.querySelector('.playground').scrollIntoView({behavior: 'instant'})"
+    browser.execute_script(script)
     yield browser
     messages = [json.loads(line["message"])["message"] for line in browser.get_log("performance")]
     sent = [line["params"] for line in messages if line["method"] == "Network.requestWillBeSent"]
