@@ -9,7 +9,7 @@ const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 
 const section = document.querySelector(".playground");
 const find = (selector) => section.querySelector(selector);
-const findAll = (selector, place = section) => [...place.querySelectorAll(selector)];
+const findAll = (place, selector) => [...place.querySelectorAll(selector)];
 const column = (index) => index % SIDE;
 const row = (index) => Math.floor(index / SIDE);
 
@@ -83,18 +83,18 @@ function unpack(network) {
   for (const layer of network.layers) {
     layer.weights = layer.weights.map((size) => numbers.subarray(used, (used += size)));
   }
-  return network;
 }
 
 const data = JSON.parse(document.getElementById("playground-data").textContent);
-const classifiers = Object.values(data.networks).map(unpack);
-const denoiser = unpack(data.denoiser);
+const networks = { denoiser: data.denoiser, ...data.networks };
+Object.values(networks).forEach(unpack);
 
 // ---- From the drawing to an image as in MNIST ----
 
 const sheet = find(".sheet canvas");
 const pen = sheet.getContext("2d", { willReadFrequently: true });
 pen.lineCap = "round";
+pen.lineWidth = 2.4 * CELL;
 pen.imageSmoothingEnabled = false;
 
 function readDrawing() {
@@ -154,16 +154,17 @@ function update() {
   const level = Number(slider.value);
   const drawn = readDrawing();
   const noisy = drawn.map((value, index) => (noise[index][0] < level ? noise[index][1] : value));
-  images = { drawn, noisy, denoised: run(denoiser, noisy) };
+  images = { drawn, noisy, denoised: run(networks.denoiser, noisy) };
   const empty = drawn.every((value) => value === 0);
-  const first = [];
-  const sentences = findAll("figure").map((figure) => {
+  const first = {};
+  const sentences = findAll(section, "figure").map((figure) => {
     const image = images[figure.dataset.image];
     show(figure.querySelector("canvas"), image);
-    const readings = findAll("tbody", figure).map((body, index) => {
-      const digit = showReading(body, empty ? Array(10).fill(0) : run(classifiers[index], image));
-      body.classList.toggle("changed", digit !== (first[index] ??= digit));
-      return `${body.dataset.name} ${digit}`;
+    const readings = findAll(figure, "tbody").map((body) => {
+      const { name } = body.dataset;
+      const digit = showReading(body, empty ? Array(10).fill(0) : run(networks[name], image));
+      body.classList.toggle("changed", digit !== (first[name] ??= digit));
+      return `${name} ${digit}`;
     });
     return `${figure.dataset.title}: ${readings.join(", ")}.`;
   });
@@ -182,7 +183,7 @@ function showReading(body, shares) {
   const words = Array.from(shares, (share) => `${(100 * share).toFixed(1)} %`);
   body.querySelector("b").textContent = digit < 0 ? "–" : digit;
   body.querySelector("small").textContent = words[digit];
-  findAll("td", body).forEach((cell, index) => {
+  findAll(body, "td").forEach((cell, index) => {
     cell.style.setProperty("--share", shares[index]);
     cell.classList.toggle("read", index === digit);
     cell.firstChild.textContent = words[index];
@@ -204,17 +205,12 @@ let cursor = [14, 14]; // column and row
 
 function clear() {
   pen.clearRect(0, 0, AREA, AREA);
-  pen.globalCompositeOperation = "source-over";
   sampled = false;
   drawNoise();
 }
 
 function drawTo(place) {
-  const erases = find(".eraser").ariaPressed === "true";
-  if (sampled && !erases) clear();
-  sampled = false;
-  pen.globalCompositeOperation = erases ? "destination-out" : "source-over";
-  pen.lineWidth = (erases ? 5 : 2.4) * CELL;
+  if (sampled) clear();
   pen.beginPath();
   pen.moveTo(...(last ?? place));
   pen.lineTo(...place);
@@ -252,7 +248,7 @@ sheet.onkeydown = (event) => {
   say(`Column ${cursor[0] + 1}, row ${cursor[1] + 1}, pen ${last ? "down" : "up"}.`);
 };
 
-const samples = findAll(".samples button");
+const samples = findAll(section, ".samples button");
 samples.forEach((button, index) => {
   const bytes = decode(data.samples[index].pixels);
   show(button.firstChild, Array.from(bytes, (value) => value / 255));
@@ -265,9 +261,6 @@ samples.forEach((button, index) => {
 find(".clear").onclick = clear;
 find(".again").onclick = drawNoise;
 find("[type=checkbox]").onchange = schedule;
-find(".eraser").onclick = ({ target }) => {
-  target.ariaPressed = target.ariaPressed !== "true";
-};
 
 // The page has another slider of the noise level; both follow this event.
 slider.oninput = () => {
@@ -276,14 +269,11 @@ slider.oninput = () => {
 };
 document.addEventListener("noiselevel", ({ detail: { level } }) => {
   slider.value = level;
-  find("output").textContent = level.toFixed(2);
+  find(".level").textContent = level.toFixed(2);
   schedule();
 });
 
 section.hidden = false;
 samples.at(1).click();
 // For tests: what is shown, and what a network makes of any image.
-window.playground = {
-  images: () => images,
-  run: (name, image) => run(data.networks[name] ?? denoiser, image),
-};
+window.playground = { images: () => images, run: (name, image) => run(networks[name], image) };
