@@ -20,14 +20,19 @@ class CellParameters(
     replicate: Replicate
 
 
-def penalise(kernel, factor: float):
-    """Return factor · Σ w² of a kernel, summed by columns first.
+def make_penalty(factor: float):
+    """Make the penalty factor · Σ w² of a kernel, summed by columns first.
 
     XLA adds up a whole matrix one number after the other, which takes a sixth of the epoch. The
     relu, of sums that are never negative, keeps XLA from merging the two sums.
     """
     ops = keras.ops
-    return factor * ops.sum(ops.relu(ops.sum(ops.square(kernel), axis=0)))
+
+    class Penalty(keras.regularizers.Regularizer):
+        def __call__(self, kernel):
+            return factor * ops.sum(ops.relu(ops.sum(ops.square(kernel), axis=0)))
+
+    return Penalty()
 
 
 def build(factor: float):
@@ -37,9 +42,7 @@ def build(factor: float):
     """
     layers = keras.layers
     hidden = functools.partial(
-        layers.Dense,
-        activation="relu",
-        kernel_regularizer=functools.partial(penalise, factor=factor),
+        layers.Dense, activation="relu", kernel_regularizer=make_penalty(factor)
     )
     return keras.Sequential(
         [

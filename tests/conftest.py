@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 from ruamel.yaml import YAML
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
 
 from common.runtime import set_up, tf
 
@@ -68,8 +71,23 @@ class Project:
     def parameters(self, values: dict) -> None:
         YAML(typ="safe").dump(values, self.folder / "params.yaml")
 
+    def change(self, **values) -> None:
+        """Change parameters: the name `train_cnn__epochs` stands for train_cnn.epochs."""
+        parameters = self.parameters
+        for name, value in values.items():
+            *sections, last = name.split("__")
+            place = parameters
+            for section in sections:
+                place = place[section]
+            place[last] = value
+        self.parameters = parameters
+
     def lock(self) -> str:
         return (self.folder / "dvc.lock").read_text()
+
+    def command(self, stage: str) -> list[str]:
+        """Return the command of `stage`, as words, as it stands in dvc.lock."""
+        return shlex.split(read_yaml(self.folder / "dvc.lock")["stages"][stage]["cmd"])
 
 
 def small(parameters: dict) -> dict:
@@ -159,3 +177,29 @@ def tensorflow():
     """TensorFlow, set up as the stages do; it can be set up once in a process."""
     set_up(seed=0, threads=1)
     return tf
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium that keeps what pages log and request."""
+    programs = [shutil.which(name) for name in ("chromium", "google-chrome")]
+    program = next(filter(None, programs), None)
+    driver = shutil.which("chromedriver")
+    if not (program and driver):
+        pytest.skip("no Chromium with its driver here (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    running = webdriver.Chrome(options=options, service=Service(driver))
+    yield running
+    running.quit()

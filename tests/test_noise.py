@@ -1,10 +1,14 @@
+"""Noise is what its definition says."""
+
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from common.noise import salt_and_pepper
+from common.noise import add_noise, salt_and_pepper
 
 GREY = np.full((100, 28, 28, 1), 0.5, np.float32)
 
@@ -34,16 +38,26 @@ def test_each_image_can_have_its_own_level():
         salt_and_pepper(GREY[:2], np.array([0.5, 1.5]), seed=1)
 
 
-def test_level_1_leaves_no_pixel():
-    assert not (salt_and_pepper(GREY, 1.0, seed=1) == 0.5).any()
+@pytest.mark.parametrize("shape", [(400, 784), (400, 28, 28, 1)])
+def test_noise_drawn_once_has_levels_in_the_range(shape):
+    """The same noise for rows of pixels and for images."""
+    images = np.full(shape, 0.5, np.float32)
+    parameters = SimpleNamespace(noise_range=lambda: (0.2, 0.6), noise_skew=1, seed=0)
+    noisy = add_noise(images, parameters, "train").reshape(400, 784)
+    levels = np.mean(noisy != 0.5, axis=1)
+    margin = 5 * np.sqrt(0.25 / 784)
+    assert 0.2 - margin < levels.min() < levels.max() < 0.6 + margin
+    assert levels.mean() == pytest.approx(0.4, abs=5 * 0.12 / np.sqrt(400))
+    flat = add_noise(images.reshape(400, 784), parameters, "train")
+    np.testing.assert_array_equal(noisy, flat)
+    assert (noisy != add_noise(flat, parameters, "validation")).any()
 
 
 def test_noise_depends_on_the_seed_and_spares_its_input():
     before = GREY.copy()
-    np.testing.assert_array_equal(
-        salt_and_pepper(GREY, 0.4, seed=1), salt_and_pepper(GREY, 0.4, seed=1)
-    )
-    assert (salt_and_pepper(GREY, 0.4, seed=1) != salt_and_pepper(GREY, 0.4, seed=2)).any()
+    first = salt_and_pepper(GREY, 0.4, seed=1)
+    np.testing.assert_array_equal(first, salt_and_pepper(GREY, 0.4, seed=1))
+    assert (first != salt_and_pepper(GREY, 0.4, seed=2)).any()
     np.testing.assert_array_equal(GREY, before)
 
 
@@ -52,7 +66,7 @@ def test_noise_depends_on_the_seed_and_spares_its_input():
     st.floats(0, 1),
     st.integers(0, 2**32 - 1),
 )
-def test_a_pixel_is_kept_or_black_or_white(images, level, seed):
+def test_pixel_is_kept_or_black_or_white(images, level, seed):
     noisy = salt_and_pepper(images, level, seed)
     assert noisy.dtype == np.float32
     assert noisy.shape == images.shape
@@ -60,7 +74,7 @@ def test_a_pixel_is_kept_or_black_or_white(images, level, seed):
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 2**32 - 1))
-def test_a_higher_level_changes_the_same_pixels_and_more(one, other, seed):
+def test_higher_level_changes_the_same_pixels_and_more(one, other, seed):
     lower, higher = (salt_and_pepper(GREY, level, seed) != 0.5 for level in sorted((one, other)))
     assert not (lower & ~higher).any()
 

@@ -1,14 +1,15 @@
+"""Every parameter is taken exactly, or refused with its key in params.yaml."""
+
 import math
 import shlex
 
 import pytest
-import yaml
-from conftest import ROOT
+from conftest import ROOT, read_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.parameters import ParameterError
-from eval_noise import NoiseParameters
+from eval_noise import EvaluationParameters
 from fetch import FetchParameters
 from preprocess import PreprocessParameters
 from report import GridParameters
@@ -17,198 +18,10 @@ from train_ae import AutoencoderParameters
 from train_cnn import CnnParameters
 from train_mlp import MlpParameters
 
-RATES = "--learning_rate 0.1 --momentum 0.0 --schedule constant"
-GOOD = f"{RATES} --batch_size 128 --epochs 10 --seed 0 --threads 1"
-
-
-def parse(parameters, line):
-    return parameters.parse(line.split())
-
-
-def refused(parameters, line):
-    """The lines with which `line` is refused."""
-    with pytest.raises(ParameterError) as problem:
-        parse(parameters, line)
-    return problem.value.args
-
-
-def test_words_become_typed_values():
-    parameters = parse(MlpParameters, GOOD)
-    assert parameters.learning_rate == 0.1
-    assert parameters.epochs == 10
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("epochs", "0"),
-        ("epochs", "10001"),
-        ("epochs", "ten"),
-        ("epochs", "1.5"),
-        ("epochs", "1 2"),
-        ("epochs", "nan"),
-        ("epochs", "99999999999999999999"),
-        ("learning_rate", "0"),
-        ("learning_rate", "-0.1"),
-        ("learning_rate", "inf"),
-        ("learning_rate", "nan"),
-        ("learning_rate", "None"),
-        ("batch_size", "60001"),
-        ("seed", "-1"),
-        ("seed", "4294967296"),
-        ("threads", "0"),
-    ],
+GOOD = (
+    "--learning_rate 0.1 --momentum 0.0 --schedule constant --batch_size 128 --epochs 10 "
+    "--seed 0 --threads 1"
 )
-def test_a_bad_value_is_named_with_what_is_allowed(name, value):
-    words = GOOD.split()
-    place = words.index(f"--{name}")
-    words[place + 1 : place + 2] = value.split()
-    allowed = MlpParameters.model_fields[name].description
-    assert refused(MlpParameters, " ".join(words)) == (f"train_mlp.{name} = {value}: {allowed}",)
-
-
-def test_missing_and_unknown_parameters_are_named():
-    unknown, missing = refused(MlpParameters, GOOD.replace("--epochs 10", "--epoch 10"))
-    assert unknown == (
-        "train_mlp: --epoch 10: no parameter of this stage "
-        "(learning_rate, momentum, schedule, batch_size, epochs, seed, threads)"
-    )
-    assert missing.startswith("train_mlp.epochs is missing: passes over the training images")
-
-
-def test_a_word_too_many_is_named():
-    assert refused(MlpParameters, f"many {GOOD}")[0].startswith("train_mlp: many: no parameter")
-
-
-def test_a_list_may_not_be_empty():
-    [line] = refused(FetchParameters, "--sources --timeout 10")
-    assert line.startswith("fetch.sources = empty: where to look")
-
-
-@pytest.mark.parametrize("word", ["0", "0.0", "1", "1e-06", "0.00025075", "0.1"])
-def test_a_factor_is_written_again_as_dvc_wrote_it(word):
-    """The names of a cell's files hold it."""
-    cell = parse(CellParameters, f"{GOOD} --factor {word} --replicate 1")
-    assert str(cell.factor) == word
-
-
-@given(st.floats())
-def test_a_learning_rate_is_taken_exactly_or_refused(value):
-    line = GOOD.replace("--learning_rate 0.1", f"--learning_rate={value}")
-    if 0 < value <= 100:
-        assert parse(MlpParameters, line).learning_rate == value
-    else:
-        assert f"train_mlp.learning_rate = {value}: " in refused(MlpParameters, line)[0]
-
-
-@given(st.integers())
-def test_a_number_of_epochs_is_taken_exactly_or_refused(value):
-    line = GOOD.replace("--epochs 10", f"--epochs={value}")
-    if 1 <= value <= 10_000:
-        assert parse(MlpParameters, line).epochs == value
-    else:
-        assert f"train_mlp.epochs = {value}: " in refused(MlpParameters, line)[0]
-
-
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1))
-def test_words_that_are_no_numbers_are_refused(word):
-    try:
-        number = float(word)
-    except ValueError:
-        number = math.nan
-    line = GOOD.replace("--learning_rate 0.1", f"--learning_rate={word}")
-    if not 0 < number <= 100:
-        assert refused(MlpParameters, line)[0].startswith("train_mlp.learning_rate = ")
-
-
-@given(st.lists(st.floats(), max_size=5))
-def test_noise_levels_are_taken_exactly_or_refused(levels):
-    words = ["--draws", "1", "--examples", "0", "--seed", "0", "--threads", "1"]
-    words += ["--noise_levels", *map(repr, map(abs, levels))]
-    levels = list(map(abs, levels))
-    if levels and all(level <= 1 for level in levels) and len(set(levels)) == len(levels):
-        assert NoiseParameters.parse(words).noise_levels == levels
-    else:
-        assert refused(NoiseParameters, " ".join(words))[0].startswith("eval_noise.noise_levels = ")
-
-
-@pytest.mark.parametrize(
-    ("parameters", "line", "section", "name"),
-    [
-        (FetchParameters, "--sources a b a --timeout 10", "fetch", "sources"),
-        (GridParameters, "--factors 0.1 1e-1 --replicates 1", "sweep_l2.grid", "factors"),
-        (GridParameters, "--factors 0.1 --replicates 1 1", "sweep_l2.grid", "replicates"),
-        (
-            NoiseParameters,
-            "--noise_levels 0 0.0 --draws 1 --examples 0 --seed 0 --threads 1",
-            "eval_noise",
-            "noise_levels",
-        ),
-    ],
-)
-def test_no_value_may_stand_twice(parameters, line, section, name):
-    assert refused(parameters, line)[0].startswith(f"{section}.{name} = ")
-
-
-@pytest.mark.parametrize(
-    ("line", "validation", "limit"),
-    [
-        ("--validation test --limit None --seed 0", "test", None),
-        ("--validation 5000 --limit 100 50 --seed 0", 5000, [100, 50]),
-    ],
-)
-def test_preprocess_parameters_as_dvc_writes_them(line, validation, limit):
-    parameters = parse(PreprocessParameters, line)
-    assert parameters.validation == validation
-    assert parameters.limit == limit
-
-
-@pytest.mark.parametrize(
-    "line", ["--validation x --limit None", "--validation test --limit 100", "--validation 9"]
-)
-def test_other_preprocess_parameters_are_refused(line):
-    assert refused(PreprocessParameters, f"{line} --seed 0")
-
-
-@pytest.mark.parametrize(
-    ("stage", "name", "good", "bad"),
-    [
-        ("train_mlp", "momentum", "0", "1"),
-        ("train_mlp", "schedule", "cosine", "linear"),
-        ("train_cnn", "dropout", "0", "1"),
-        ("train_cnn", "shift", "14", "15"),
-        ("train_ae", "noise_level", "0", "1.1"),
-        ("train_ae", "noise_level", "0.2 0.2", "-0.1"),
-        ("train_ae", "noise_level", "0 1", "0.5 0.4"),
-        ("train_ae", "noise_level", "0 0.8", "0 0.4 0.8"),
-        ("train_ae", "noise_skew", "1", "0.5"),
-        ("train_ae", "noise_drawn", "every_epoch", "never"),
-    ],
-)
-def test_a_value_stays_in_its_range(stage, name, good, bad):
-    others = " ".join(without(name, command_of(stage)[1:]))
-    parse(STAGES[stage], f"{others} --{name} {good}")
-    [line] = refused(STAGES[stage], f"{others} --{name} {bad}")
-    assert line.startswith(f"{stage}.{name} = {bad}: ")
-
-
-def command_of(stage):
-    """The words after `python` in the committed command of `stage`, the first cell of a matrix."""
-    stages = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
-    return shlex.split(
-        next(entry["cmd"] for name, entry in stages.items() if name.split("@")[0] == stage)
-    )[1:]
-
-
-def without(name, words):
-    """`words` of a command line without the option `name` and its values."""
-    start = words.index(f"--{name}")
-    end = start + 1
-    while end < len(words) and not words[end].startswith("--"):
-        end += 1
-    return words[:start] + words[end:]
-
-
 STAGES = {
     "fetch": FetchParameters,
     "preprocess": PreprocessParameters,
@@ -216,9 +29,168 @@ STAGES = {
     "sweep_l2": CellParameters,
     "train_cnn": CnnParameters,
     "train_ae": AutoencoderParameters,
-    "eval_noise": NoiseParameters,
+    "eval_noise": EvaluationParameters,
     "report": GridParameters,
 }
+LOCK = read_yaml(ROOT / "dvc.lock")["stages"]
+
+
+def refused(parameters, line):
+    """Return the lines with which `line` is refused."""
+    with pytest.raises(ParameterError) as problem:
+        parameters.parse(shlex.split(line))
+    return problem.value.args
+
+
+def command_of(stage):
+    """Return the options in the committed command of `stage`; of a matrix, the first cell's."""
+    commands = (entry["cmd"] for name, entry in LOCK.items() if name.split("@")[0] == stage)
+    words = shlex.split(next(commands))
+    return words[words.index(f"stages/{stage}.py") + 1 :]
+
+
+def without(name, words):
+    """Return `words` of a command line without the option `name` and its values."""
+    start = words.index(f"--{name}")
+    end = start + 1
+    while end < len(words) and not words[end].startswith("--"):
+        end += 1
+    return words[:start] + words[end:]
+
+
+def test_words_become_typed_values():
+    parameters = MlpParameters.parse(GOOD.split())
+    assert parameters.learning_rate == 0.1
+    assert parameters.epochs == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("epochs", "0", "train_mlp.epochs = 0: passes over the training images: a whole number"),
+        ("epochs", "10001", "train_mlp.epochs = 10001: "),
+        ("epochs", "1.5", "train_mlp.epochs = 1.5: "),
+        ("epochs", "1 2", "train_mlp.epochs = 1 2: "),
+        ("epochs", "99999999999999999999", "train_mlp.epochs = 99999999999999999999: "),
+        ("epochs", "", "train_mlp.epochs = true: "),
+        ("learning_rate", "0", "train_mlp.learning_rate = 0: step size of the optimizer: above 0"),
+        ("learning_rate", "inf", "train_mlp.learning_rate = inf: "),
+        ("learning_rate", "None", "train_mlp.learning_rate = None: "),
+        ("batch_size", "60001", "train_mlp.batch_size = 60001: "),
+        ("seed", "-1", "train_mlp.seed = -1: "),
+        ("threads", "0", "threads = 0: threads of TensorFlow"),
+    ],
+)
+def test_refused_value_is_named_with_its_key_and_range(name, value, said):
+    words = without(name, GOOD.split())
+    [line] = refused(MlpParameters, f"{shlex.join(words)} --{name} {value}")
+    assert line.startswith(said)
+
+
+def test_keys_are_those_of_params_yaml():
+    lines = refused(CellParameters, f"{GOOD} --epochs 0 --factor 2 --replicate 1.0")
+    keys = {line.split(" = ")[0] for line in lines}
+    assert keys == {"sweep_l2.training.epochs", "sweep_l2.grid.factors", "sweep_l2.grid.replicates"}
+    parameters = read_yaml(ROOT / "params.yaml")
+    for key in keys:
+        place = parameters
+        for name in key.split("."):
+            place = place[name]
+
+
+def test_missing_and_unknown_parameters_are_named():
+    unknown, missing = refused(MlpParameters, GOOD.replace("--epochs 10", "--epoch 10"))
+    assert unknown.startswith("train_mlp: --epoch 10: no parameter of this stage (learning_rate, ")
+    assert missing.startswith("train_mlp.epochs is missing: passes over the training images")
+    assert refused(MlpParameters, f"many {GOOD}")[0].startswith("train_mlp: many: no parameter")
+
+
+def test_empty_list_is_refused():
+    [line] = refused(FetchParameters, "--sources --timeout 10")
+    assert line.startswith("fetch.sources = empty: ")
+
+
+@pytest.mark.parametrize("word", ["0", "0.0", "1", "1e-06", "0.00025075", "0.1"])
+def test_factor_is_written_again_as_dvc_wrote_it(word):
+    """The names of a cell's files hold it."""
+    cell = CellParameters.parse(f"{GOOD} --factor {word} --replicate 1".split())
+    assert str(cell.factor) == word
+
+
+@pytest.mark.parametrize("word", ["-0", "0_1", "'0.001 '", "1e-6", "0.10", "1e-1", "'$(date)'"])
+def test_other_spellings_of_a_factor_are_refused(word):
+    [line] = refused(CellParameters, f"{GOOD} --factor {word} --replicate 1")
+    assert line.startswith("sweep_l2.grid.factors = ")
+
+
+@given(st.floats())
+def test_learning_rate_is_taken_exactly_or_refused(value):
+    line = GOOD.replace("--learning_rate 0.1", f"--learning_rate={value}")
+    if 0 < value <= 100:
+        assert MlpParameters.parse(line.split()).learning_rate == value
+    else:
+        assert f"train_mlp.learning_rate = {value}: " in refused(MlpParameters, line)[0]
+
+
+@given(st.integers())
+def test_number_of_epochs_is_taken_exactly_or_refused(value):
+    line = GOOD.replace("--epochs 10", f"--epochs={value}")
+    if 1 <= value <= 10_000:
+        assert MlpParameters.parse(line.split()).epochs == value
+    else:
+        assert f"train_mlp.epochs = {value}: " in refused(MlpParameters, line)[0]
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1))
+def test_words_that_are_no_numbers_are_refused(word):
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    words = [*without("learning_rate", GOOD.split()), f"--learning_rate={word}"]
+    if not 0 < value <= 100:
+        [line] = refused(MlpParameters, shlex.join(words))
+        assert line.startswith("train_mlp.learning_rate = ")
+
+
+@given(st.lists(st.floats().map(abs), max_size=5))
+def test_noise_levels_are_taken_exactly_or_refused(levels):
+    words = ["--draws", "1", "--examples", "0", "--seed", "0", "--threads", "1"]
+    words += ["--noise_levels", *map(repr, levels)]
+    if levels and all(level <= 1 for level in levels) and len(set(levels)) == len(levels):
+        assert EvaluationParameters.parse(words).noise_levels == levels
+    else:
+        [line] = refused(EvaluationParameters, shlex.join(words))
+        assert line.startswith("eval_noise.noise_levels = ")
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "good", "bad"),
+    [
+        ("fetch", "sources", "a b", "a b a"),
+        ("train_mlp", "momentum", "0", "1"),
+        ("train_mlp", "schedule", "cosine", "linear"),
+        ("train_cnn", "dropout", "0", "1"),
+        ("train_cnn", "shift", "14", "15"),
+        ("train_ae", "noise_level", "0", "1.1"),
+        ("train_ae", "noise_level", "0.2 0.2", "-0.1"),
+        ("train_cnn", "noise_level", "0 1", "0.5 0.4"),
+        ("train_ae", "noise_level", "0 0.8", "0 0.4 0.8"),
+        ("train_ae", "noise_skew", "1", "0.5"),
+        ("train_cnn", "noise_drawn", "every_epoch", "never"),
+        ("eval_noise", "noise_levels", "0 0.1", "0 0.0"),
+        ("report", "factors", "0.1 0.2", "0.1 0.1"),
+        ("report", "replicates", "1 2", "1 1"),
+        ("preprocess", "validation", "5000", "x"),
+        ("preprocess", "validation", "test", "9"),
+        ("preprocess", "limit", "100 50", "100"),
+    ],
+)
+def test_value_stays_in_its_range(stage, name, good, bad):
+    others = shlex.join(without(name, command_of(stage)))
+    STAGES[stage].parse(shlex.split(f"{others} --{name} {good}"))
+    [line] = refused(STAGES[stage], f"{others} --{name} {bad}")
+    assert f"{name} = {bad}: " in line
 
 
 @pytest.mark.parametrize(
@@ -226,12 +198,28 @@ STAGES = {
     [(stage, name) for stage, parameters in STAGES.items() for name in parameters.model_fields],
 )
 def test_every_parameter_of_every_stage_is_checked(stage, name):
-    parameters, (_, *words) = STAGES[stage], command_of(stage)
+    parameters, words = STAGES[stage], command_of(stage)
     parameters.parse(words)  # as committed
     others = shlex.join(without(name, words))
-    assert f".{name} is missing: " in refused(parameters, others)[0]
+    [line] = refused(parameters, others)
+    assert " is missing: " in line
     # Anything may be the name of a source; of no number, share, or list of them.
     bad = ["", *([] if name == "sources" else ["many", "nan", "inf", "-1", "1e400", "1e9 1e9 1e9"])]
     for value in bad:
         [line] = refused(parameters, f"{others} --{name} {value}")
-        assert f".{name} = {value or 'empty'}: {parameters.model_fields[name].description}" in line
+        assert name.rstrip("s") in line.split(" = ")[0]
+
+
+def test_stage_by_hand_says_how_to_run_it(study):
+    done = study.run("python", "stages/train_mlp.py", check=False)
+    assert done.stderr == (
+        "error: train_mlp: no parameters given; run it as DVC does: "
+        "dvc repro --single-item train_mlp (--help explains the parameters)\n"
+    )
+    script = study.folder / "stages" / "train_mlp.py"
+    command = ("env", "--chdir", "/", "python", script, *GOOD.split())
+    done = study.run(*command, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: train_mlp: this is not the project's folder; first: cd {study.folder}\n"
+    )

@@ -10,6 +10,9 @@ import sweep_l2
 import train_ae
 import train_cnn
 import train_mlp
+from common.noise import add_noise_to_batch
+from common.runtime import keras
+from common.training import evaluate, schedule_rate, train
 
 COUNT, BATCH = 500, 64  # the last batch is smaller: 500 = 7 · 64 + 52
 
@@ -25,23 +28,19 @@ def digits():
 
 
 NETWORKS = {
-    "mlp": (train_mlp.build, (), True),
-    "mlp, cosine": (train_mlp.build, (), True),
-    "mlp_500_300": (sweep_l2.build, (0.001,), True),
+    "mlp": (train_mlp.build, ()),
+    "mlp, cosine": (train_mlp.build, ()),
+    "mlp_500_300": (sweep_l2.build, (0.001,)),
     # Without dropout: the two loops would draw other masks.
-    "cnn": (train_cnn.build, (0.0,), False),
-    "autoencoder": (train_ae.build, (), True),
+    "cnn": (train_cnn.build, (0.0,)),
+    "autoencoder": (train_ae.build, ()),
 }
 
 
-def prepare(name, digits, tensorflow):
-    """Network with fixed initial weights, optimizer, loss, data and jit_compile for `name`."""
-    import keras
-
+def prepare(name, digits):
+    """Return a network with fixed initial weights, its optimizer, loss and data."""
     keras.utils.set_random_seed(1)
-    build, arguments, jit_compile = NETWORKS[name]
-    from common.training import scheduled
-
+    build, arguments = NETWORKS[name]
     images, labels = digits
     if name == "autoencoder":
         flat = images.reshape(-1, 784)
@@ -54,8 +53,8 @@ def prepare(name, digits, tensorflow):
             recipe = SimpleNamespace(
                 learning_rate=0.1, schedule="cosine", batch_size=BATCH, epochs=2
             )
-            optimizer = keras.optimizers.SGD(scheduled(recipe, COUNT), 0.9, nesterov=True)
-    return build(*arguments), optimizer, loss, data, jit_compile
+            optimizer = keras.optimizers.SGD(schedule_rate(recipe, COUNT), 0.9, nesterov=True)
+    return build(*arguments), optimizer, loss, data
 
 
 @pytest.mark.parametrize(
@@ -63,7 +62,7 @@ def prepare(name, digits, tensorflow):
     [("mlp", 55_050), ("mlp_500_300", 545_810), ("cnn", 93_322), ("autoencoder", 226_416)],
 )
 def test_parameter_counts_are_the_published_ones(tensorflow, name, parameters):
-    build, arguments, _ = NETWORKS[name]
+    build, arguments = NETWORKS[name]
     assert build(*arguments).count_params() == parameters
 
 
@@ -85,9 +84,7 @@ def test_encoder_and_decoder_work_on_their_own(tensorflow):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_agrees_with_fit_on_the_same_batches(tensorflow, digits, name):
-    from common.training import train
-
-    model, optimizer, loss, data, jit_compile = prepare(name, digits, tensorflow)
+    model, optimizer, loss, data = prepare(name, digits)
     validation = tuple(array[:120] for array in data)
     history = train(
         model,
@@ -98,10 +95,9 @@ def test_agrees_with_fit_on_the_same_batches(tensorflow, digits, name):
         batch_size=BATCH,
         epochs=2,
         seed=3,
-        jit_compile=jit_compile,
     )
 
-    plain, optimizer, loss, data, _ = prepare(name, digits, tensorflow)
+    plain, optimizer, loss, data = prepare(name, digits)
     plain.compile(optimizer, loss, metrics=["accuracy"] if name != "autoencoder" else [])
     order = np.random.default_rng(3)
     fitted = []
@@ -121,28 +117,22 @@ def test_agrees_with_fit_on_the_same_batches(tensorflow, digits, name):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
-def trained_weights(name, digits, tensorflow, seed):
-    from common.training import train
-
-    model, optimizer, loss, data, jit_compile = prepare(name, digits, tensorflow)
-    options = {"batch_size": BATCH, "epochs": 1, "seed": seed, "jit_compile": jit_compile}
+def train_weights(name, digits, seed):
+    model, optimizer, loss, data = prepare(name, digits)
+    options = {"batch_size": BATCH, "epochs": 1, "seed": seed}
     train(model, optimizer, loss, data, data, **options)
     return b"".join(array.tobytes() for array in model.get_weights())
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn"])
 def test_same_seed_same_bytes_other_seed_other_bytes(tensorflow, digits, name):
-    first = trained_weights(name, digits, tensorflow, seed=1)
-    assert trained_weights(name, digits, tensorflow, seed=1) == first
-    assert trained_weights(name, digits, tensorflow, seed=2) != first
+    first = train_weights(name, digits, seed=1)
+    assert train_weights(name, digits, seed=1) == first
+    assert train_weights(name, digits, seed=2) != first
 
 
 def test_batch_larger_than_the_data_is_one_batch(tensorflow, digits):
-    from common.training import train
-
-    model, _, loss, data, _ = prepare("mlp", digits, tensorflow)
-    import keras
-
+    model, _, loss, data = prepare("mlp", digits)
     few = tuple(array[:30] for array in data)
     history = train(
         model, keras.optimizers.SGD(0.1), loss, few, few, batch_size=1000, epochs=1, seed=0
@@ -151,11 +141,7 @@ def test_batch_larger_than_the_data_is_one_batch(tensorflow, digits):
 
 
 def test_divergence_ends_in_its_epoch(tensorflow, digits, capsys):
-    import keras
-
-    from common.training import train
-
-    model, _, loss, data, _ = prepare("autoencoder", digits, tensorflow)
+    model, _, loss, data = prepare("autoencoder", digits)
     model, loss = train_ae.build(), keras.losses.MeanSquaredError()
     broken = tuple(np.where(np.arange(COUNT)[:, None] == 7, np.nan, array) for array in data)
     with pytest.raises(SystemExit, match=r"no longer finite in epoch 1.*smaller learning_rate"):
@@ -164,9 +150,7 @@ def test_divergence_ends_in_its_epoch(tensorflow, digits, capsys):
 
 
 def test_evaluate_counts_every_image_once(tensorflow, digits):
-    from common.training import evaluate
-
-    model, _, loss, (images, labels), _ = prepare("mlp", digits, tensorflow)
+    model, _, loss, (images, labels) = prepare("mlp", digits)
     images, labels = np.tile(images, (3, 1, 1, 1)), np.tile(labels, (3, 1))  # 1000 + 500
     predictions = model.predict(images, verbose=0)
     result = evaluate(model, loss, (images, labels))
@@ -178,22 +162,17 @@ def test_evaluate_counts_every_image_once(tensorflow, digits):
 
 
 def test_cosine_falls_along_half_a_wave_to_zero_at_the_last_of_all_steps(tensorflow):
-    from common.training import scheduled
-
     recipe = SimpleNamespace(learning_rate=0.3, schedule="cosine", batch_size=64, epochs=3)
     steps = 3 * 8  # 500 images are 7 batches of 64 and a smaller one
-    rates = [float(scheduled(recipe, 500)(step)) for step in range(steps + 1)]
+    rates = [float(schedule_rate(recipe, 500)(step)) for step in range(steps + 1)]
     expected = 0.15 * (1 + np.cos(np.pi * np.arange(steps + 1) / steps))
     np.testing.assert_allclose(rates, expected, atol=1e-7)
     recipe.schedule = "constant"
-    assert scheduled(recipe, 500) == 0.3
+    assert schedule_rate(recipe, 500) == 0.3
 
 
-def test_augmentation_is_new_in_every_step_and_the_same_for_a_seed(tensorflow, digits):
+def test_augmentation_differs_in_every_step_and_follows_the_seed(tensorflow, digits):
     """The model is a bias of zero that learns nothing: its loss shows what it was given."""
-    import keras
-
-    from common.training import train
 
     def losses(seed):
         model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()])
@@ -213,10 +192,10 @@ def test_augmentation_is_new_in_every_step_and_the_same_for_a_seed(tensorflow, d
     assert (first.loss != losses(2).loss).all()
 
 
-def test_shifted_moves_each_image_by_whole_pixels(tensorflow):
+def test_move_shifts_each_image_by_whole_pixels(tensorflow):
     random = np.random.default_rng(0)
     images = random.random((500, 28, 28, 1), np.float32)
-    moved = train_cnn.shifted(tensorflow.constant(images), [1, 2], shift=1).numpy()
+    moved = train_cnn.move(tensorflow.constant(images), [1, 2], shift=1).numpy()
     padded = np.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)])
     found = {(row, column): 0 for row in range(3) for column in range(3)}
     for image, result in zip(padded, moved, strict=True):
@@ -228,23 +207,26 @@ def test_shifted_moves_each_image_by_whole_pixels(tensorflow):
         found[place] += 1
     # Nine equally likely moves, five standard deviations of 500 draws.
     assert all(abs(count - 500 / 9) < 5 * np.sqrt(500 * 8 / 81) for count in found.values())
-    again = train_cnn.shifted(tensorflow.constant(images), [1, 2], shift=1).numpy()
+    again = train_cnn.move(tensorflow.constant(images), [1, 2], shift=1).numpy()
     np.testing.assert_array_equal(moved, again)
-    other = train_cnn.shifted(tensorflow.constant(images), [1, 3], shift=1).numpy()
+    other = train_cnn.move(tensorflow.constant(images), [1, 3], shift=1).numpy()
     assert (moved != other).any()
 
 
+@pytest.mark.parametrize("generator", ["threefry", "philox"])
 @pytest.mark.parametrize(("low", "high", "skew"), [(0.4, 0.4, 1), (0.0, 0.8, 1), (0.1, 1.0, 3)])
-def test_seasoned_is_salt_and_pepper_of_levels_in_the_range(tensorflow, low, high, skew):
-    grey = tensorflow.fill((2000, 784), 0.5)
-    compiled = tensorflow.function(train_ae.seasoned, jit_compile=True)
+def test_noise_in_an_epoch_has_levels_in_the_range(tensorflow, low, high, skew, generator):
+    """XLA compiles one generator, a plain graph the other."""
+    grey = tensorflow.fill((2000, 28, 28, 1), 0.5)
+    parameters = SimpleNamespace(noise_range=lambda: (low, high), noise_skew=skew)
+    compiled = tensorflow.function(add_noise_to_batch, jit_compile=generator == "threefry")
 
     def season(step):
-        return compiled(grey, tensorflow.constant([1, step]), low, high, skew).numpy()
+        return compiled(grey, tensorflow.constant([1, step]), parameters, generator).numpy()
 
     noisy = season(2)
     assert set(np.unique(noisy)) == {0, 0.5, 1}
-    levels = np.mean(noisy != 0.5, axis=1)
+    levels = np.mean(noisy != 0.5, axis=(1, 2, 3))
     # A level is measured on 784 pixels; everywhere five standard deviations.
     pixels = 5 * np.sqrt(0.25 / 784)
     assert low - pixels < levels.min() < low + pixels
