@@ -5,46 +5,57 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from common import environment
 from common.idx import read_idx
-from common.parameters import Nullable, Parameters, Seed
+from common.parameters import Nullable, Parameters, Seed, whole
 
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
 
 
 class PreprocessParameters(Parameters, section="preprocess"):
-    validation: Literal["test"] | Annotated[int, Field(ge=10, le=50_000)] = Field(
-        description="what the stages validate on: test (the test images, as published), or how "
-        "many training images to hold out, a whole number from 10 to 50,000",
-    )
+    """Hold which images are used for what."""
+
     limit: Annotated[
-        Annotated[list[Annotated[int, Field(ge=10)]], Field(min_length=2, max_length=2)] | None,
+        tuple[whole("training images", 10, 60_000), whole("test images", 10, 10_000)] | None,
         Nullable,
-    ] = Field(
-        description="null for all images, or the numbers of training and test images to take "
-        "for a quick look: two whole numbers from 10 up",
+        Field(
+            description="null for all images; or, for a quick look, two numbers: training images "
+            "(10 to 60,000), test images (10 to 10,000)"
+        ),
+    ]
+    validation: Literal["test"] | whole("training images", 10, 50_000) = Field(
+        description="what later stages validate on: test (the test images, as published), or "
+        "how many training images are held out, from 10 to 50,000"
     )
     seed: Seed
 
+    @field_validator("validation")
+    @classmethod
+    def _leave_some_to_train_on(cls, validation, others: ValidationInfo):
+        limit = others.data.get("limit")
+        if limit and validation != "test" and validation >= limit[0]:
+            raise ValueError(f"limit allows {limit[0]} training images; hold out fewer")
+        return validation
+
 
 def normalise(images: np.ndarray) -> np.ndarray:
-    """uint8 images of shape (N, 28, 28) as float32 in [0, 1] of shape (N, 28, 28, 1)."""
+    """Turn uint8 images (N, 28, 28) into float32 in [0, 1], (N, 28, 28, 1)."""
     return images[..., np.newaxis] / np.float32(255)
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:
-    """Digits 0–9, uint8 of shape (N,), as float32 of shape (N, 10): 1 at the digit, else 0."""
+    """Turn digits, uint8 (N,), into float32 (N, 10): 1 at the digit, else 0."""
     return np.eye(10, dtype=np.float32)[labels]
 
 
 def hold_out(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """A mask of shape (N,), true for `count` of the N labels, drawn from `seed`, every class
-    in proportion to its share: its exact share rounded down, and what is then missing from
-    the classes with the largest remainders. Raises ValueError unless 0 < count < N."""
-    if not 0 < count < len(labels):
-        raise ValueError(f"cannot hold out {count} of {len(labels)} images")
+    """Draw `count` of N labels, each class in proportion; return a mask (N,).
+
+    A class gives its exact share rounded down; those with the largest remainders give one more.
+    """
     classes, sizes = np.unique(labels, return_counts=True)
     # Whole numbers throughout: a share is never off by a rounding error.
     shares, remainders = np.divmod(sizes * count, len(labels))
@@ -57,33 +68,20 @@ def hold_out(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def read(kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, 28, 28) and labels (N,), uint8, of `kind`: "train" or "t10k"."""
+    """Read images (N, 28, 28) and labels (N,), uint8, of `kind`: "train" or "t10k"."""
+    paths = [RAW / f"{kind}-{name}-ubyte" for name in ("images-idx3", "labels-idx1")]
     try:
-        images = read_idx(RAW / f"{kind}-images-idx3-ubyte")
-        labels = read_idx(RAW / f"{kind}-labels-idx1-ubyte")
+        return tuple(map(read_idx, paths))
     except ValueError as error:
-        raise ValueError(f"{error}; restore it: dvc repro fetch") from error
-    if images.shape != (len(labels), 28, 28) or labels.max(initial=0) > 9:
-        raise ValueError(
-            f"{RAW}: {kind} images {images.shape} do not fit labels {labels.shape}; "
-            "restore them: dvc repro fetch"
-        )
-    return images, labels
+        sys.exit(f"error: preprocess: {error}; restore it: dvc repro fetch")
 
 
 def split(parameters: PreprocessParameters) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Images and labels, uint8, for "train", "validation" and "test"."""
-    train, test = read("train"), read("t10k")
-    if parameters.limit:
-        for name, pair, size in zip(
-            ("training", "test"), (train, test), parameters.limit, strict=True
-        ):
-            if size > len(pair[0]):
-                raise ValueError(f"limit: there are {len(pair[0])} {name} images, not {size}")
-        train, test = (
-            tuple(array[:size] for array in pair)
-            for pair, size in zip((train, test), parameters.limit, strict=True)
-        )
+    """Return images and labels, uint8, for "train", "validation" and "test"."""
+    train, test = (
+        tuple(array[:size] for array in read(kind))
+        for kind, size in zip(("train", "t10k"), parameters.limit or (None, None), strict=True)
+    )
     if parameters.validation == "test":
         return {"train": train, "validation": test, "test": test}
     held = hold_out(train[1], parameters.validation, parameters.seed)
@@ -95,11 +93,8 @@ def split(parameters: PreprocessParameters) -> dict[str, tuple[np.ndarray, np.nd
 
 
 def main(parameters: PreprocessParameters) -> None:
-    try:
-        splits = split(parameters)
-    except ValueError as error:
-        sys.exit(f"error: preprocess: {error}")
-    for name, (images, labels) in splits.items():
+    environment.check()
+    for name, (images, labels) in split(parameters).items():
         folder = PROCESSED / name
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "images.npy", normalise(images))

@@ -11,10 +11,14 @@ same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixtur
 
 
 @same_folder
-@given(arrays(np.uint8, array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=6)))
-def test_what_is_written_is_read_again(tmp_path, values):
+@given(arrays(np.uint8, array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=6)), st.data())
+def test_written_array_is_read_again_and_no_part_of_it(tmp_path, values, data):
     write_idx(tmp_path / "file", values)
     np.testing.assert_array_equal(read_idx(tmp_path / "file"), values)
+    content = (tmp_path / "file").read_bytes()
+    (tmp_path / "file").write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
+    with pytest.raises(ValueError, match="file: "):
+        read_idx(tmp_path / "file")
 
 
 @same_folder
@@ -30,40 +34,6 @@ def test_any_bytes_are_read_or_refused_by_name(tmp_path, content):
         assert (tmp_path / "file").read_bytes() == content
 
 
-@same_folder
-@given(arrays(np.uint8, array_shapes(max_dims=3, max_side=5)), st.data())
-def test_no_part_of_a_file_is_taken_for_all_of_it(tmp_path, values, data):
-    write_idx(tmp_path / "file", values)
-    content = (tmp_path / "file").read_bytes()
-    (tmp_path / "file").write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
-    with pytest.raises(ValueError, match="file: "):
-        read_idx(tmp_path / "file")
-
-
 def test_bytes_are_those_of_the_format(tmp_path):
-    write_idx(tmp_path / "file", np.array([[1, 2, 3], [4, 5, 6]], np.uint8))
-    header = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3])
-    assert (tmp_path / "file").read_bytes() == header + bytes([1, 2, 3, 4, 5, 6])
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "not an IDX file"),
-        (b"\1\0\x08\1\0\0\0\0", "not an IDX file"),
-        (b"\0\0\x0d\1\0\0\0\0", "not an IDX file"),
-        (b"\0\0\x08\2\0\0\0\1", "ends within its header"),
-        (b"\0\0\x08\1\0\0\0\2\7", "9 bytes, but its header says 10"),
-        (b"\0\0\x08\1\0\0\0\1\7\7", "10 bytes, but its header says 9"),
-    ],
-)
-def test_other_files_are_refused_by_name(tmp_path, content, reason):
-    (tmp_path / "file").write_bytes(content)
-    with pytest.raises(ValueError, match=f"file: {reason}"):
-        read_idx(tmp_path / "file")
-
-
-def test_other_types_are_not_written(tmp_path):
-    with pytest.raises(ValueError, match="float64"):
-        write_idx(tmp_path / "file", np.zeros(3))
-    assert not (tmp_path / "file").exists()
+    write_idx(tmp_path / "file", np.array([[4, 5, 6]], np.uint8))
+    assert (tmp_path / "file").read_bytes() == b"\0\0\x08\2\0\0\0\1\0\0\0\3\4\5\6"

@@ -3,91 +3,81 @@ import pytest
 
 import preprocess
 from common.idx import write_idx
+from common.parameters import ParameterError
 from preprocess import PreprocessParameters, hold_out, normalise, one_hot, split
 
 
-def test_normalised_images_are_float32_in_0_1():
+def test_images_are_float32_in_0_1_and_labels_one_hot():
     images = np.arange(256, dtype=np.uint8).repeat(49).reshape(-1, 28, 28)
     normalised = normalise(images)
-    assert normalised.shape == (16, 28, 28, 1)
-    assert normalised.dtype == np.float32
-    assert normalised.min() == 0
-    assert normalised.max() == 1
+    assert (normalised.shape, normalised.dtype) == ((16, 28, 28, 1), np.float32)
+    assert (normalised.min(), normalised.max()) == (0, 1)
     np.testing.assert_array_equal(normalised[..., 0] * 255, images)
-
-
-def test_one_hot():
     encoded = one_hot(np.array([3, 0, 9], np.uint8))
-    assert encoded.dtype == np.float32
-    np.testing.assert_array_equal(encoded.argmax(axis=1), [3, 0, 9])
-    np.testing.assert_array_equal(encoded.sum(axis=1), 1)
+    assert (encoded.shape, encoded.dtype) == ((3, 10), np.float32)
+    assert encoded.nonzero()[1].tolist() == [3, 0, 9]
 
 
-def test_hold_out_takes_every_class_in_proportion():
+@pytest.mark.parametrize("count", [1, 10, 290, 333, 1449])
+def test_hold_out_takes_every_class_in_proportion(count):
     labels = np.repeat(np.arange(10), range(100, 200, 10))  # 100 zeros to 190 nines: 1450
-    mask = hold_out(labels, 290, seed=1)  # a fifth
-    np.testing.assert_array_equal(np.bincount(labels[mask]), range(20, 40, 2))
-
-
-@pytest.mark.parametrize("count", [1, 10, 333, 1449])
-def test_hold_out_takes_exactly_as_many_as_asked(count):
-    labels = np.repeat(np.arange(10), range(100, 200, 10))
-    mask = hold_out(labels, count, seed=1)
-    assert mask.sum() == count
-    exact = np.bincount(labels) * count / len(labels)
-    assert np.abs(np.bincount(labels[mask], minlength=10) - exact).max() < 1
-
-
-def test_hold_out_depends_on_the_seed_alone():
-    labels = np.random.default_rng(0).integers(0, 10, 1000)
-    np.testing.assert_array_equal(hold_out(labels, 100, seed=1), hold_out(labels, 100, seed=1))
-    assert (hold_out(labels, 100, seed=1) != hold_out(labels, 100, seed=2)).any()
-
-
-@pytest.mark.parametrize("count", [0, 20, 21])
-def test_hold_out_leaves_something_on_both_sides(count):
-    with pytest.raises(ValueError, match=f"cannot hold out {count} of 20"):
-        hold_out(np.repeat(np.arange(10), 2), count, seed=1)
+    held = np.bincount(labels[hold_out(labels, count, seed=1)], minlength=10)
+    assert held.sum() == count
+    assert np.abs(held - np.bincount(labels) * count / len(labels)).max() < 1
+    again, other = (hold_out(labels, count, seed) for seed in (1, 2))
+    np.testing.assert_array_equal(hold_out(labels, count, seed=1), again)
+    assert (again != other).any()
 
 
 @pytest.fixture
-def raw(tmp_path, monkeypatch):
-    """40 training and 20 test images, each of one shade that tells it apart, and labels."""
+def shades(tmp_path, monkeypatch):
+    """Split 40 training and 20 test images, each of one shade that tells it apart."""
     for kind, count in ("train", 40), ("t10k", 20):
-        shades = np.arange(count, dtype=np.uint8)
-        images = np.broadcast_to(shades[:, None, None], (count, 28, 28))
+        images = np.arange(count, dtype=np.uint8).repeat(784).reshape(count, 28, 28)
         write_idx(tmp_path / f"{kind}-images-idx3-ubyte", images)
-        write_idx(tmp_path / f"{kind}-labels-idx1-ubyte", shades % 10)
+        write_idx(tmp_path / f"{kind}-labels-idx1-ubyte", images[:, 0, 0] % 10)
     monkeypatch.setattr(preprocess, "RAW", tmp_path)
 
+    def run(**parameters):
+        splits = split(PreprocessParameters(**parameters, seed=0))
+        for images, labels in splits.values():
+            np.testing.assert_array_equal(images[:, 5, 5] % 10, labels)
+        return {name: images[:, 0, 0].tolist() for name, (images, _) in splits.items()}
 
-def shades(splits, name):
-    return splits[name][0][:, 0, 0].tolist()
-
-
-def test_published_protocol_validates_on_the_test_images(raw):
-    splits = split(PreprocessParameters(validation="test", limit=None, seed=0))
-    assert shades(splits, "train") == list(range(40))
-    assert shades(splits, "validation") == shades(splits, "test") == list(range(20))
+    return run
 
 
-def test_honest_protocol_holds_out_training_images(raw):
-    splits = split(PreprocessParameters(validation=10, limit=None, seed=0))
-    assert sorted(shades(splits, "train") + shades(splits, "validation")) == list(range(40))
-    assert sorted(splits["validation"][1]) == list(range(10))
-    assert shades(splits, "test") == list(range(20))
-
-
-def test_limit_takes_the_first_images(raw):
-    splits = split(PreprocessParameters(validation="test", limit=[15, 10], seed=0))
-    assert shades(splits, "train") == list(range(15))
-    assert shades(splits, "test") == list(range(10))
+def test_each_protocol_takes_its_images(shades):
+    train, test = list(range(40)), list(range(20))
+    published = shades(validation="test", limit=None)
+    assert published == {"train": train, "validation": test, "test": test}
+    honest = shades(validation=10, limit=None)
+    assert sorted(honest["train"] + honest["validation"]) == train
+    assert sorted(shade % 10 for shade in honest["validation"]) == list(range(10))
+    assert honest["test"] == test
+    limited = shades(validation="test", limit=[15, 10])
+    assert limited == {"train": train[:15], "validation": test[:10], "test": test[:10]}
 
 
 @pytest.mark.parametrize(
-    ("limit", "reason"),
-    [([41, 10], "40 training images, not 41"), ([40, 21], "20 test images, not 21")],
+    ("words", "problem"),
+    [
+        ("--limit 60001 100 --validation test", "limit = 60001 100: .* 60,000"),
+        ("--limit 100 10001 --validation test", "limit = 100 10001: .* 10,000"),
+        ("--limit 9 100 --validation test", "limit = 9 100: "),
+        ("--limit 100 --validation test", "limit = 100: "),
+        ("--limit 100 100 --validation 100", "validation = 100: limit allows 100 training images"),
+        ("--limit None --validation 50001", "validation = 50001: .* 50,000"),
+        ("--limit None --validation 9", "validation = 9: "),
+        ("--limit None --validation train", "validation = train: "),
+    ],
 )
-def test_limit_beyond_what_there_is(raw, limit, reason):
-    with pytest.raises(ValueError, match=reason):
-        split(PreprocessParameters(validation="test", limit=limit, seed=0))
+def test_parameter_that_cannot_work_is_refused(words, problem):
+    with pytest.raises(ParameterError, match=rf"^preprocess\.{problem}"):
+        PreprocessParameters.parse(f"{words} --seed 0".split())
+
+
+def test_damaged_original_is_named(shades, tmp_path):
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(b"\0\0\x08\1")
+    with pytest.raises(SystemExit, match=r"t10k-labels.*ends within its header; restore it: dvc"):
+        shades(validation="test", limit=None)

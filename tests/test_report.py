@@ -1,81 +1,250 @@
+"""The report's numbers, verdicts and sentences follow the measurements."""
+
+import json
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
-from report import flattery, noise_findings, summarise_sweep
+from page import findings
 
-
-def test_sweep_uses_all_replicates_and_the_sample_deviation():
-    cells = pd.DataFrame(
-        {
-            "factor": [0.1, 0.1, 0.1, 0.01, 0.01, 0.01],
-            "validation_accuracy": [0.90, 0.92, 0.97, 0.95, 0.95, 0.95],
-        }
-    )
-    summary = summarise_sweep(cells)
-    assert list(summary.factor) == [0.01, 0.1]
-    assert list(summary["mean"]) == pytest.approx([0.95, 0.93])
-    assert list(summary["std"]) == pytest.approx([0, np.sqrt(0.0026 / 2)])
-    assert list(summary.best) == [0.95, 0.97]
+LEVELS = [0.0, 0.5, 1.0]  # of the small study
 
 
-def test_one_replicate_has_no_deviation():
-    cells = pd.DataFrame({"factor": [0.1], "validation_accuracy": [0.9]})
-    assert summarise_sweep(cells)["std"].isna().all()
+def test_level_where_a_rate_falls_below_one_half_is_interpolated():
+    assert findings.crossing([0, 0.5, 1], [0.9, 0.6, 0.4]) == pytest.approx(0.75)
+    assert findings.crossing([0, 1], [0.9, 0.8]) is None
+    assert findings.crossing([0.2, 1], [0.4, 0.1]) == 0.2
 
 
-def test_flattery_is_what_choosing_on_the_test_images_adds():
-    cells = pd.DataFrame(
-        {
-            "factor": [0.1, 0.1, 0.01, 0.01],
-            "replicate": [1, 2, 1, 2],
-            "validation_accuracy": [0.90, 0.92, 0.97, 0.85],
-            "test_accuracy": [0.90, 0.94, 0.99, 0.80],
-        }
-    )
-    histories = pd.DataFrame(
-        {
-            "factor": [0.1, 0.1, 0.01, 0.01],
-            "replicate": 1,
-            "epoch": [1, 2, 1, 2],
-            "validation_accuracy": [0.93, 0.91, 0.7, 0.8],
-        }
-    )
-    assert flattery(cells, histories) == {
-        "factor": "0.1",
-        "expected": pytest.approx(0.92),
-        "std": pytest.approx(np.sqrt(0.0008)),
-        "luckiest": pytest.approx(0.99),
-        "by_training": pytest.approx(0.07),
-        "by_epoch": pytest.approx(0.01),
-    }
+def count(noisy, denoised, levels=LEVELS, classifier="cnn", draws=1):
+    """Make counts as eval_noise leaves them, with these rates in every draw."""
+    rows = []
+    for level, *rates in zip(levels, noisy, denoised, strict=True):
+        for kind, rate in zip(findings.KINDS, rates, strict=True):
+            for draw in range(draws):
+                for digit in range(10):
+                    place = (classifier, level, draw, kind, digit)
+                    rows.append((*place, 1000, round(1000 * rate)))
+    columns = "classifier noise_level draw kind digit images recognised"
+    return pd.DataFrame(rows, columns=columns.split())
 
 
-def rates(noisy, denoised, std=0.0):
-    levels = np.linspace(0, 1, len(noisy))
+def curve(noisy, denoised, levels=None, std=0.0):
+    levels = np.linspace(0, 1, len(noisy)) if levels is None else levels
     means = {"noise_level": levels, "noisy": noisy, "denoised": denoised}
     return pd.DataFrame(means).assign(noisy_std=std, denoised_std=std)
 
 
-def test_noise_findings():
-    found = noise_findings(rates([0.9, 0.7, 0.4, 0.2, 0.1], [0.8, 0.8, 0.6, 0.4, 0.1]))
-    assert found["denoising_costs_on_clean"] == pytest.approx(0.1)
-    assert found["denoising_helps_from"] == 0.25
-    assert found["denoising_helps_to"] == 0.75
-    assert found["denoised_rate_below_half_at"] == pytest.approx(0.625)
+def test_rates_are_means_over_all_digits_and_draws():
+    counts = count([0.9, 0.4, 0.1], [0.8, 0.6, 0.2], draws=2)
+    counts.loc[(counts.draw == 1) & (counts.noise_level == 0.5), "recognised"] += 100
+    found = findings.noise_curve(counts, "cnn")
+    assert list(found.noisy) == pytest.approx([0.9, 0.45, 0.1])
+    assert list(found.denoised_std) == pytest.approx([0, 0.1 / np.sqrt(2), 0])
+    assert findings.noise_curve(counts[counts.draw == 0], "cnn").noisy_std.isna().all()
 
 
-def test_a_gain_within_the_spread_of_draws_is_none():
-    curves = ([0.9, 0.4, 0.10], [0.8, 0.8, 0.12])
-    assert noise_findings(rates(*curves))["denoising_helps_to"] == 1
-    assert noise_findings(rates(*curves, std=0.01))["denoising_helps_to"] == 0.5
-
-
-def test_noise_findings_where_denoising_never_helps_or_falls():
-    found = noise_findings(rates([0.9, 0.9], [0.8, 0.7]).iloc[1:].reset_index(drop=True))
+def test_curves_say_where_denoising_helps_and_fails():
+    found = findings.noise_findings(curve([0.9, 0.7, 0.4, 0.2, 0.1], [0.8, 0.8, 0.6, 0.4, 0.1]))
     assert found == {
-        "denoising_costs_on_clean": None,
-        "denoising_helps_from": None,
-        "denoising_helps_to": None,
-        "denoised_rate_below_half_at": None,
+        "denoising_costs_on_clean": pytest.approx(0.1),
+        "denoising_helps_from": 0.25,
+        "denoising_helps_to": 0.75,
+        "noisy_rate_below_half_at": pytest.approx(5 / 12),
+        "denoised_rate_below_half_at": pytest.approx(0.625),
     }
+
+
+def test_gain_within_the_spread_of_draws_does_not_count():
+    rates = ([0.9, 0.4, 0.10], [0.8, 0.8, 0.12])
+    assert findings.noise_findings(curve(*rates))["denoising_helps_to"] == 1
+    assert findings.noise_findings(curve(*rates, std=0.01))["denoising_helps_to"] == 0.5
+
+
+def test_levels_that_do_not_exist_are_none():
+    found = findings.noise_findings(curve([0.9], [0.7], levels=[0.3]))
+    assert set(found.values()) == {None}
+
+
+def judge(noisy, denoised, levels=(0.0, 0.1, 0.2, 0.8, 1.0)):
+    return [claim["verdict"] for claim in findings.judge_claims(curve(noisy, denoised, levels))]
+
+
+def test_published_claims_are_judged_by_the_curves():
+    assert judge([0.9, 0.9, 0.8, 0.1, 0.01], [0.8, 0.8, 0.9, 0.2, 0.01]) == ["holds"] * 4
+    assert judge([0.7, 0.9, 0.8, 0.3, 0.1], [0.8, 0.8, 0.7, 0.4, 0.1]) == ["does not hold"] * 4
+    assert judge([0.5], [0.5], levels=[0.15]) == ["not measured"] * 4
+
+
+def test_training_on_noise_is_compared_at_levels_that_both_have():
+    own = curve([0.9, 0.5, 0.1], [0.8, 0.7, 0.1])
+    trained = curve([0.95, 0.85, 0.1], [0.8, 0.9, 0.1])
+    found = findings.compare_ways(own, trained)
+    assert (found["levels"], found["ahead"], found["joint_ahead"]) == (1, 1, 1)
+    assert found["cost"] == pytest.approx(-0.05)
+    assert found["most"]["noise_level"] == 0.5
+    assert findings.compare_ways(own, curve([0.9], [0.9], levels=[0.4])) is None
+
+
+def test_sweep_uses_all_replicates_and_the_sample_deviation():
+    accuracies = [0.90, 0.92, 0.97, 0.95, 0.95, 0.95]
+    cells = pd.DataFrame({"factor": [0.1] * 3 + [0.01] * 3, "validation_accuracy": accuracies})
+    summary = findings.summarise_sweep(cells)
+    assert list(summary["mean"]) == pytest.approx([0.95, 0.93])
+    assert list(summary["std"]) == pytest.approx([0, np.sqrt(0.0026 / 2)])
+    assert list(summary.best) == [0.95, 0.97]
+    assert findings.summarise_sweep(cells[:1])["std"].isna().all()
+
+
+def test_selection_bias_is_what_the_best_run_and_epoch_add():
+    place = {"factor": [0.1, 0.1, 0.01, 0.01], "replicate": [1, 2, 1, 2]}
+    scores = {
+        "validation_accuracy": [0.90, 0.92, 0.97, 0.85],
+        "test_accuracy": [0.90, 0.94, 0.99, 0.80],
+    }
+    curves = {"replicate": 1, "validation_accuracy": [0.93, 0.91, 0.7, 0.8]}
+    histories = pd.DataFrame(place | curves | {"epoch": [1, 2, 1, 2]})
+    assert findings.selection_bias(pd.DataFrame(place | scores), histories) == {
+        "factor": "0.1",
+        "expected": pytest.approx(0.92),
+        "std": pytest.approx(np.sqrt(0.0008)),
+        "best_run": pytest.approx(0.99),
+        "best_run_gain": pytest.approx(0.07),
+        "best_epoch_gain": pytest.approx(0.01),
+    }
+
+
+def test_published_numbers_are_placed_among_seeds_of_the_same_measure():
+    numbers = pd.DataFrame({"name": ["a", "b", "c"], "published": [1.0, 2.0, 3.0]})
+    numbers = numbers.assign(description="", file="m.json", key=["x", "y.z", "x"])
+    seeds = pd.DataFrame({"metric": ["a", "a", "b"], "value": [0.5, 1.5, 1.0]})
+    found = findings.compare_numbers(numbers, {"m.json": {"x": 1.25, "y": {"z": None}}}, seeds)
+    assert list(found.place) == ["within", "above", ""]
+    assert found.difference[0] == 0.25
+    assert np.isnan(found.this_run[1])
+
+
+def test_most_confused_pair():
+    predictions = pd.DataFrame({"actual": [4, 4, 4, 9], "predicted": [9, 9, 4, 4]})
+    assert findings.most_confused(predictions) == {"actual": 4, "predicted": 9, "count": 2}
+    assert findings.most_confused(predictions[2:3]) is None
+
+
+def test_parameters_are_stated_as_params_yaml_writes_them():
+    nested = {"a": {"b": True, "c": None}, "d": [1, 0.5]}
+    assert findings.flatten(nested) == [("a.b", "true"), ("a.c", "null"), ("d", "[1, 0.5]")]
+
+
+def tell(study, *, good: bool, robust: bool = True, trained: float | None = None) -> str:
+    """Write the report on made-up measurements, every conclusion one way (`good`) or the other."""
+
+    def change(path, **values):
+        path = study.folder / path
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+    for name in "mlp", "cnn":
+        validation = 0.95 if good else 0.85
+        change(f"metrics/train_{name}.json", accuracy=0.9, validation_accuracy=validation)
+    change("metrics/train_cnn.json", test_accuracy=0.995 if good else 0.9)
+    for cell in (study.folder / "metrics/sweep_l2").glob("*.json"):
+        lead = 0.002 if cell.stem.startswith("0.001") == good else 0
+        accuracy = (
+            (0.985 if good else 0.965) + lead + int(cell.stem[-1]) * (0.0001 if good else 0.004)
+        )
+        change(cell, validation_accuracy=accuracy, test_accuracy=accuracy)
+    noisy = [0.9, 0.4, 0.1] if good else [0.9, 0.8, 0.7]
+    denoised = [0.95, 0.8, 0.3] if good else [0.8, 0.7, 0.6]
+    rates = [count(noisy, denoised, classifier=name, draws=2) for name in ("cnn", "mlp")]
+    pd.concat(rates).to_csv(study.folder / "plots/eval_noise/rates.csv", index=False)
+    if robust:
+        rows = [
+            (seed, level, kind, rate)
+            for seed in range(3)
+            for level in LEVELS
+            for kind, rate in (("noisy", 0.6 if good else 0.9), ("denoised", 0.7 if good else 0.5))
+        ]
+        table = pd.DataFrame(rows, columns=["seed", "noise_level", "kind", "rate"])
+        table.to_csv(study.folder / "measured/robust.csv", index=False)
+    if trained:
+        study.change(train_cnn__noise_level=trained)
+    predictions = pd.read_csv(study.folder / "plots/train_cnn/predictions.csv")
+    predictions["predicted"] = predictions.actual
+    if not good:
+        predictions.loc[:5, "predicted"] = (predictions.actual[:6] + 1) % 10
+    predictions.to_csv(study.folder / "plots/train_cnn/predictions.csv", index=False)
+    study.run(*study.command("report"))
+    return (study.folder / "report.md").read_text().replace("\u00a0", " ")
+
+
+SENTENCES = {
+    # when the measurements are good: when they are not
+    "Training is not ahead of validation": "Training is ahead by 5.00 percentage points",
+    "is reached**: the best run has 0.9872": "is not reached**: the best run has 0.9750",
+    "Weight decay has an effect: factor 0.001 is best": "luck decides between the best factors",
+    "so the lead means something": "so between these two, chance decides",
+    "Training stays below validation because": "Training is ahead by",
+    "more accuracy from 17 % of the parameters": "convolution does not gain accuracy",
+    "It makes no mistake": "It mixes up most often",
+    "fewer than half of the noisy images from level 0.40": "more than half of the noisy images",
+    "falls below one half at level 0.80": "stays above one half at every level",
+    "Denoising helps from noise level 0.0 to 1.0": "Denoising helps at no noise level",
+    "On clean images denoising costs nothing": "On clean images denoising costs 10.00",
+    "Denoising gains most at level 0.5: 40.0 %": "At no level are denoised images read better",
+    "Denoising beats training on noise": "A network that trains on noise needs no denoising",
+    "So yes: denoising first reads more": "So no: train on the noise",
+    "read more than that network alone at 1 of 1": "Both together gain nothing",
+}
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_sentences_follow_the_measurements(study, good):
+    text = tell(study, good=good)
+    for if_good, if_not in SENTENCES.items():
+        assert (if_good in text) == good, if_good
+        assert (if_not in text) != good, if_not
+
+
+def test_report_without_a_noise_trained_network_speaks_of_this_run_only(study):
+    text = tell(study, good=True, robust=False)
+    assert "This run has no network that trained on noise" in text
+    assert "at level 0.5, from 40.0 % to 80.0 %" in text
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_report_says_that_its_own_network_trained_on_noise(study, good):
+    text = tell(study, good=good, trained=0.4)
+    assert "This run's own convolutional network was trained on noise (level 0.4)" in text
+    assert ("the network still gains from denoising" in text) == good
+    assert ("the network needs no denoising" in text) != good
+    assert "which has never seen noise" not in text
+
+
+def test_text_states_the_protocol(study):
+    text = (study.folder / "report.md").read_text()
+    assert "are validated on the 300 test images" in text
+    study.change(preprocess__validation=100)
+    study.run("dvc", "repro", "--single-item", "preprocess", "report")
+    text = (study.folder / "report.md").read_text()
+    assert "makes every choice on 100 held-out training images and trains on 900" in text
+    assert "This was a quick look" in text
+
+
+def test_links_of_the_markdown_lead_to_files_and_sections(finished_study):
+    text = (finished_study.folder / "report.md").read_text()
+    links = re.findall(r'\]\(([^)]+)\)|src="([^"]+)"', text)
+    links = [link for pair in links for link in pair if link and not link.startswith("http")]
+    figures = [link for link in links if link.endswith(".png")]
+    assert len(set(figures)) == len(figures) >= 10 + len(LEVELS)
+    assert all((finished_study.folder / link).is_file() for link in figures)
+    sections = {link for link in links if link not in figures}
+    assert len(sections) >= 8
+    assert all(f'<a id="{link[1:]}"></a>' in text for link in sections)
+
+
+def test_committed_report_shows_all_fifteen_figures():
+    text = (ROOT / "report.md").read_text()
+    assert len(set(re.findall(r"figures_04-14_noise_[\d.]+\.png", text))) == 11
+    assert all(f"figure_{number}_" in text for number in ("01", "02", "03", "15"))

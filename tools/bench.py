@@ -1,291 +1,159 @@
-"""How fast the networks train here: plain `model.fit`, this project's loop, and PyTorch.
+"""Time the training of each network: `model.fit`, this project's loop, PyTorch if installed.
 
-Every measurement is a process of its own, and the ways take turns, so that a machine whose speed
-drifts treats them alike. Prints medians; the accuracy after the same epochs stands beside every
-time. PyTorch is measured where it is installed. Needs the processed data: `dvc repro preprocess`.
+Prints medians over processes that take turns. Needs the processed data: dvc repro preprocess.
 """
 
 import argparse
-import contextlib
 import importlib.util
 import itertools
 import json
-import math
 import os
-import resource
-import statistics
 import subprocess
 import sys
 import time
+import timeit
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "stages"))
+import numpy as np
+import pandas as pd
 
-# Network: batch size. The recipes are the published ones.
-NETWORKS = {"mlp": 128, "mlp_500_300": 128, "autoencoder": 64, "cnn": 128}
-# Way: threads, 0 for as many as the machine has processors.
-WAYS = {"fit": 0, "ours": 1, "ours, all cores": 0, "pytorch": 0}
+sys.path.insert(0, str(Path(__file__).parent.parent / "stages"))
+
+import sweep_l2
+import train_ae
+import train_cnn
+import train_mlp
+from common import dataset
+from common.noise import salt_and_pepper
+from common.runtime import keras, set_up, tf
+from common.training import train
+
+# Network: how Keras builds it, the widths of its dense layers, images in a batch.
+NETWORKS = {
+    "mlp": (train_mlp.build, [784, 64, 64, 10], 128),
+    "mlp_500_300": (lambda: sweep_l2.build(1e-6), [784, 500, 300, 10], 128),
+    "autoencoder": (train_ae.build, [784, 128, 96, 128, 784], 64),
+    "cnn": (lambda: train_cnn.build(0.5), [576, 64, 10], 128),
+}
+WAYS = ["fit", "ours", "ours_all_cores"]  # compared with the first
+if importlib.util.find_spec("torch"):
+    WAYS.append("pytorch")
 
 
 def load(network: str, images: int):
-    """Training and validation (inputs, targets) for `network`, `images` to train on."""
-    from common import dataset
-    from common.noise import salt_and_pepper
-
-    pairs = []
-    for split in ("train", "validation"):
+    """Load training and validation (inputs, targets), at most `images` each."""
+    for split in "train", "validation":
         inputs, targets = (array[:images] for array in dataset.load(split))
         if network == "autoencoder":
             targets = inputs.reshape(-1, 784)
             inputs = salt_and_pepper(targets, 0.4, seed=1)
-        pairs.append((inputs, targets))
-    return pairs
+        yield inputs, targets
 
 
-def build(network: str):
-    """Keras network, optimizer and loss, as the stage of that network has them."""
-    import sweep_l2
-    import train_ae
-    import train_cnn
-    import train_mlp
-    from common.runtime import keras
-
-    if network == "autoencoder":
-        return train_ae.build(), keras.optimizers.Adam(), keras.losses.BinaryCrossentropy()
-    model = {
-        "mlp": train_mlp.build,
-        "mlp_500_300": lambda: sweep_l2.build(1e-6),
-        "cnn": lambda: train_cnn.build(0.5),
-    }[network]()
-    return model, keras.optimizers.SGD(0.1), keras.losses.CategoricalCrossentropy()
-
-
-class EpochEnds:
-    """A stream that notes when each line about an epoch is written to it."""
-
-    def __init__(self):
-        self.times = [time.perf_counter()]
-
-    def write(self, text: str) -> None:
-        if text.startswith("epoch "):
-            self.times.append(time.perf_counter())
-
-    def flush(self) -> None:
-        pass
-
-    def seconds(self) -> list[float]:
-        return [after - before for before, after in itertools.pairwise(self.times)]
-
-
-def time_keras(network: str, way: str, threads: int, images: int, epochs: int) -> dict:
-    """Seconds of each epoch, validation included, and the last epoch's figures."""
-    from common.runtime import keras, set_up
-    from common.training import train
-
+def train_keras(network: str, way: str, images: int, epochs: int) -> dict:
+    """Train as the stage does, or with `fit`; then measure the limit of the processor."""
     if way == "fit":
         keras.utils.set_random_seed(1)
     else:
-        set_up(1, threads)
+        set_up(1, 1 if way == "ours" else os.cpu_count())
     training, validation = load(network, images)
-    model, optimizer, loss = build(network)
-    batch_size, ends = NETWORKS[network], EpochEnds()
+    model, batch_size = NETWORKS[network][0](), NETWORKS[network][2]
+    optimizer, loss = keras.optimizers.SGD(0.1), keras.losses.CategoricalCrossentropy()
+    if network == "autoencoder":
+        optimizer, loss = keras.optimizers.Adam(), keras.losses.BinaryCrossentropy()
+    options = {"batch_size": batch_size, "epochs": epochs}
     if way == "fit":
-        for layer in model.layers:  # the sweep's own penalty is made for the compiled epoch
-            if getattr(layer, "kernel_regularizer", None):
-                layer.kernel.regularizer = keras.regularizers.L2(layer.kernel_regularizer.l2)
-        model.compile(optimizer, loss, metrics=[] if network == "autoencoder" else ["accuracy"])
-        note = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.write("epoch "))
-        history = model.fit(
-            *training,
-            batch_size=batch_size,
-            epochs=epochs,
-            validation_data=validation,
-            callbacks=[note],
-            verbose=0,
-        ).history
-        last = {name.replace("val_", "validation_"): values[-1] for name, values in history.items()}
+        model.compile(optimizer, loss, metrics=None if network == "autoencoder" else ["accuracy"])
+        note = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: print("epoch", flush=True))
+        options |= {"validation_data": validation, "callbacks": [note], "verbose": 0}
+        history = model.fit(*training, **options).history
+        last = history.get("val_accuracy", history["val_loss"])[-1]
     else:
-        options = {"batch_size": batch_size, "epochs": epochs, "seed": 1}
-        with contextlib.redirect_stdout(ends):
-            jit_compile = network != "cnn"
-            history = train(
-                model, optimizer, loss, training, validation, **options, jit_compile=jit_compile
-            )
-        last = history.iloc[-1].to_dict()
-    return {"seconds": ends.seconds(), "flop": flop(model) * len(training[0])} | last
+        last = train(model, optimizer, loss, training, validation, **options, seed=1).iloc[-1, -1]
+    matrix = tf.random.normal((1024, 1024))
+    seconds = timeit.repeat(lambda: tf.matmul(matrix, matrix).numpy(), number=1, repeat=50)
+    return {"validation": last, "limit": 2 * 1024**3 / np.median(seconds)}
 
 
-def time_pytorch(network: str, images: int, epochs: int) -> dict:
-    """The same in PyTorch, eager, with its own default of threads and of initial weights."""
-    import torch
-    from torch import nn
-
+def train_pytorch(network: str, _, images: int, epochs: int) -> dict:
+    """Train the same in PyTorch, with its own defaults and without weight decay."""
+    torch = importlib.import_module("torch")
     torch.manual_seed(1)
-    relu = nn.ReLU
-    model = {
-        "mlp": lambda: nn.Sequential(
-            nn.Flatten(), nn.Linear(784, 64), relu(), nn.Linear(64, 64), relu(), nn.Linear(64, 10)
-        ),
-        "mlp_500_300": lambda: nn.Sequential(
-            nn.Flatten(), nn.Linear(784, 500), relu(), nn.Linear(500, 300), relu(),
-            nn.Linear(300, 10),
-        ),
-        "autoencoder": lambda: nn.Sequential(
-            nn.Flatten(), nn.Linear(784, 128), relu(), nn.Linear(128, 96), relu(),
-            nn.Linear(96, 128), relu(), nn.Linear(128, 784),
-        ),
-        "cnn": lambda: nn.Sequential(
-            nn.Conv2d(1, 32, 3), relu(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), relu(),
-            nn.MaxPool2d(2), nn.Conv2d(64, 64, 3), relu(), nn.Dropout(0.5), nn.Flatten(),
-            nn.Linear(576, 64), relu(), nn.Linear(64, 10),
-        ),
-    }[network]()  # fmt: skip
-    autoencoder = network == "autoencoder"
-    loss_of = nn.BCEWithLogitsLoss() if autoencoder else nn.CrossEntropyLoss()
-    hidden = [model[1].weight, model[3].weight] if network == "mlp_500_300" else []
-    optimizer = (
-        torch.optim.Adam(model.parameters(), 0.001, eps=1e-7)
-        if autoencoder
-        else torch.optim.SGD(model.parameters(), 0.1)
-    )
-    (inputs, targets), (validation_inputs, validation_targets) = (
-        (torch.from_numpy(x.reshape(-1, 1, 28, 28)), torch.from_numpy(y))
-        for x, y in load(network, images)
-    )
-    ends = EpochEnds()
+    _, widths, batch_size = NETWORKS[network]
+    nn, layers = torch.nn, [torch.nn.Flatten()]
+    for pair in itertools.pairwise(widths):
+        layers += [nn.Linear(*pair), nn.ReLU()]
+    if network == "cnn":
+        relu, pool = nn.ReLU(), nn.MaxPool2d(2)
+        first = [nn.Unflatten(1, (1, 28)), nn.Conv2d(1, 32, 3), relu, pool, nn.Conv2d(32, 64, 3)]
+        layers = [*first, relu, pool, nn.Conv2d(64, 64, 3), relu, nn.Dropout(0.5), *layers]
+    model, loss = nn.Sequential(*layers[:-1]), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    if network == "autoencoder":
+        loss, optimizer = nn.BCEWithLogitsLoss(), torch.optim.Adam(model.parameters())
+    arrays = itertools.chain(*load(network, images))
+    inputs, targets, validation, wanted = (torch.from_numpy(array.squeeze()) for array in arrays)
     for _ in range(epochs):
         model.train()
-        for batch in torch.randperm(len(inputs)).split(NETWORKS[network]):
+        for batch in torch.randperm(len(inputs)).split(batch_size):
             optimizer.zero_grad()
-            loss = loss_of(model(inputs[batch]), targets[batch])
-            (loss + 1e-6 * sum(weight.square().sum() for weight in hidden)).backward()
+            loss(model(inputs[batch]), targets[batch]).backward()
             optimizer.step()
         model.eval()
         with torch.no_grad():
-            outputs = torch.cat([model(part) for part in validation_inputs.split(1000)])
-        ends.write("epoch ")
-    right = (outputs.argmax(1) == validation_targets.argmax(1)).float().mean().item()
-    return {
-        "seconds": ends.seconds(),
-        "validation_loss": loss_of(outputs, validation_targets).item(),
-    } | ({} if autoencoder else {"validation_accuracy": right})
+            outputs = torch.cat([model(part) for part in validation.split(1000)])
+        print("epoch", flush=True)
+    right = (outputs.argmax(1) == wanted.argmax(1)).float().mean()
+    return {"validation": (loss(outputs, wanted) if network == "autoencoder" else right).item()}
 
 
-def flop(model) -> int:
-    """Floating-point operations to train on one image: two for each multiplication with its
-    addition, forward, and the same again for the gradients of weights and of inputs, the first
-    layer's inputs excepted. Only the layers' products count."""
-    forward = []
-    for layer in model.layers:
-        for part in getattr(layer, "layers", [layer]):
-            if part.count_params():
-                *_, inputs, outputs = part.kernel.shape
-                taps = math.prod(part.kernel.shape[:-2])
-                places = math.prod(part.output.shape[1:-1])
-                forward.append(2 * inputs * outputs * taps * places)
-    return 3 * sum(forward) - forward[0]
-
-
-def matrix_product_rate(threads: int) -> dict:
-    """Floating-point operations per second of a single-precision product of 1024 × 1024."""
-    from common.runtime import set_up, tf
-
-    set_up(1, threads)
-    a = tf.random.normal((1024, 1024))
-    seconds = []
-    for _ in range(50):
-        start = time.perf_counter()
-        tf.matmul(a, a).numpy()
-        seconds.append(time.perf_counter() - start)
-    return {"rate": 2 * 1024**3 / statistics.median(seconds)}
+def count_operations(network: str) -> int:
+    """Count the operations of training on one image, in the layers' products alone."""
+    products = [inputs * outputs for inputs, outputs in itertools.pairwise(NETWORKS[network][1])]
+    if network == "cnn":
+        products = [26**2 * 9 * 32, 11**2 * 9 * 32 * 64, 3**2 * 9 * 64 * 64, *products]
+    # A product and its sum are two, done forward, for the gradients of weights, and of inputs.
+    return 6 * sum(products) - 2 * products[0]
 
 
 def measure(*arguments) -> dict:
-    """One measurement in a process of its own, with the peak of its memory in MiB."""
+    """Train in a process of its own; time the epochs without the first, which compiles."""
     command = [sys.executable, __file__, "--one", json.dumps(arguments)]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        lines = [(time.perf_counter(), line) for line in process.stdout]
+    if process.returncode:
+        sys.exit(process.returncode)
+    *ends, (_, result) = lines
+    return json.loads(result) | {"seconds": np.median(np.diff([end for end, _ in ends]))}
 
 
-def measure_here(kind: str, *arguments) -> dict:
-    functions = {"keras": time_keras, "pytorch": time_pytorch, "rate": matrix_product_rate}
-    result = functions[kind](*arguments)
-    return result | {"memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-
-
-def compare(networks: list[str], images: int, epochs: int, repeats: int) -> list[dict]:
-    """A row for each network and way: medians over `repeats` processes. The first epoch, which
-    compiles, does not count for the seconds."""
-    cores = os.cpu_count()
-    ways = {way: threads or cores for way, threads in WAYS.items()}
-    if not importlib.util.find_spec("torch"):
-        del ways["pytorch"]
-    rows = []
-    for network in networks:
-        runs = {way: [] for way in ways}
-        rates = {threads: [] for threads in ways.values()}
-        for _ in range(repeats):
-            for threads, measured in rates.items():
-                measured.append(measure("rate", threads)["rate"])
-            for way, threads in ways.items():
-                print(f"bench: {network}, {way}", file=sys.stderr, flush=True)
-                arguments = (
-                    ("pytorch", network, images, epochs)
-                    if way == "pytorch"
-                    else ("keras", network, way, threads, images, epochs)
-                )
-                runs[way].append(measure(*arguments))
-        seconds = {
-            way: [statistics.median(run["seconds"][1:]) for run in done]
-            for way, done in runs.items()
-        }
-        operations = runs["ours"][0]["flop"]
-        for way, threads in ways.items():
-            middle = statistics.median(seconds[way])
-            pairs = zip(seconds["fit"], seconds[way], strict=True)
-            last = runs[way][0]
-            rows.append(
-                {
-                    "network": network,
-                    "way": way,
-                    "threads": threads,
-                    "seconds per epoch": middle,
-                    "times as fast as fit": statistics.median(fit / own for fit, own in pairs),
-                    "share of limit": operations / middle / statistics.median(rates[threads]),
-                    "memory in MiB": statistics.median(run["memory"] for run in runs[way]),
-                    "validation": last.get("validation_accuracy", last["validation_loss"]),
-                }
-            )
-    return rows
+def compare(networks: list[str], images: int, epochs: int, repeats: int) -> pd.DataFrame:
+    """Measure every network in every way; return the medians over `repeats`."""
+    rows, fit = [], {}
+    for network, _, way in itertools.product(networks, range(repeats), WAYS):
+        print(f"bench: {network}, {way}", file=sys.stderr, flush=True)
+        row = {"network": network, "way": way} | measure(network, way, images, epochs)
+        fit = row if way == "fit" else fit
+        rate = count_operations(network) * images / row["seconds"]
+        row["times_as_fast"] = fit["seconds"] / row["seconds"]
+        row["share_of_limit"] = rate / row.get("limit", fit["limit"])
+        rows.append(row)
+    return pd.DataFrame(rows).groupby(["network", "way"], sort=False).median().reset_index()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--images", type=int, default=60_000, help="to train on, in each epoch")
-    parser.add_argument("--epochs", type=int, default=4, help="of each training; at least 2")
+    parser.add_argument("--images", type=int, default=60_000, help="to train on in each epoch")
+    parser.add_argument("--epochs", type=int, default=4, help="of each training, at least 2")
     parser.add_argument("--repeats", type=int, default=3, help="processes for each figure")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.epochs < 2:
-        parser.error("--epochs: at least 2, as the first does not count")
-    os.chdir(ROOT)
-    if arguments.one:
-        print(json.dumps(measure_here(*arguments.one)))
-        return
-    rows = compare(arguments.networks, arguments.images, arguments.epochs, arguments.repeats)
-    if arguments.json:
-        print(json.dumps(rows, indent=2))
-        return
-    print(f"{arguments.images} images, {arguments.epochs} epochs, {arguments.repeats} repeats")
-    print("| " + " | ".join(rows[0]) + " |")
-    print("| " + " | ".join("---" for _ in rows[0]) + " |")
-    for row in rows:
-        cells = (
-            f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()
-        )
-        print("| " + " | ".join(cells) + " |")
+    options = vars(parser.parse_args())
+    if one := options.pop("one"):
+        train_one = train_pytorch if one[1] == "pytorch" else train_keras
+        print(json.dumps(train_one(*one)))
+    else:
+        print(compare(**options).to_string(index=False, float_format="%.4g"))
 
 
 if __name__ == "__main__":

@@ -1,202 +1,425 @@
 """`dvc repro`, with the stages that do not depend on each other side by side.
 
-DVC says what is out of date, runs every stage and has the last word; Dask hands the stages out.
-What a stage prints is in logs/STAGE.log.
+DVC says what is out of date, runs every stage (logs/STAGE.log) and has the last word.
 """
 
-import argparse
-import asyncio
-import contextlib
-import os
 import signal
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback out of the imports below
+
+import argparse
+import concurrent.futures
+import contextlib
+import functools
+import importlib
+import json
+import logging
+import os
+import re
+import shlex
 import subprocess
 import sys
 import time
+import typing
+import uuid
 from pathlib import Path
 
-import dvc.cli
-import networkx
-import psutil
-import zc.lockfile
-from dvc.exceptions import DvcException
-from dvc.repo import Repo
-from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+try:
+    import psutil
 
-import locks
-from check import check
+    # Private parts of DVC: its commands would take a second for each question, and none of them
+    # says in which order `dvc repro` writes dvc.lock.
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from ruamel.yaml import YAML, YAMLError
+
+    from guard import PAUSE, RUN, try_lock
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {sys.executable} has no package {error.name}; use make repro")
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = Path("logs")
-HEARTBEAT = 30  # seconds between two words about how far the running stages are
+LOCK = Path("dvc.lock")
+DURATIONS = LOGS / "durations.json"  # seconds that each stage took
+HEARTBEAT = 30  # seconds between two words in a log about what runs
+TRAINING = 2 << 30  # bytes of memory that a training takes at most
+LONGEST = (128 << 10) - 1  # bytes of a command, in Linux
+STOPPING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+REPRO = "--wait-for-lock", "repro"
+EPOCH = re.compile(r"epoch (\d+)/(\d+)  (.*)  ([\d.]+) s")
+RESULTS = {
+    "sweep_hinton": "Perceptron 500-300, best of the sweep",
+    "cnn_test_accuracy": "Convolutional network",
+    "autoencoder_validation_loss": "Autoencoder, validation loss",
+}
 
 
-def out_of_date(graph, plan, changed) -> list:
-    """Of the stages in `plan`, each of which comes after those it depends on, the ones named in
-    `changed` and those that depend on them."""
-    found = []
-    for stage in plan:
-        if stage.addressing in changed or any(earlier in found for earlier in graph[stage]):
-            found.append(stage)
-    return found
+def check_yaml(path: str) -> None:
+    try:
+        YAML(typ="safe").load(Path(path))
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark else path
+        sys.exit(f"error: {where}: {getattr(error, 'problem', error)}")
 
 
-def chain_lengths(graph, plan) -> dict:
-    """How many stages the longest chain through each stage of `plan` has."""
-    before, after = {}, {}
-    for stage in plan:
-        before[stage] = 1 + max((before[other] for other in graph[stage]), default=0)
-    for stage in reversed(plan):
-        later = [after[other] for other in graph.predecessors(stage) if other in after]
-        after[stage] = 1 + max(later, default=0)
-    return {stage: before[stage] + after[stage] - 1 for stage in plan}
+def check_images(preprocess, eval_noise) -> list[str]:
+    """Return which numbers of images do not fit each other."""
+    training, test = preprocess.limit or (60_000, 10_000)
+    held, last = preprocess.validation, max(eval_noise.examples)
+    problems = []
+    if training > 60_000 or test > 10_000:
+        problems.append(f"preprocess.limit = {training} {test}: at most 60,000 and 10,000")
+    if held != "test" and held >= training:
+        problems.append(f"preprocess.validation = {held}: there are {training} training images")
+    if last >= test:
+        problems.append(f"eval_noise.examples = {last}: the test images are 0 to {test - 1}")
+    return problems
 
 
-def in_order(graph, chains):
-    """The stages of `graph`, each after those it depends on, and where that leaves a choice those
-    on the longest of the `chains` first: they are handed out at once if a worker is free."""
-    return networkx.lexicographical_topological_sort(
-        graph.reverse(), key=lambda stage: -chains[stage]
-    )
+def check(commands: dict[str, str]) -> list:
+    """Return the parameters in the stages' commands, as objects of the stages' classes.
+
+    Ends the process with exit code 2 and a line for each wrong one: nobody trains for long to
+    fail in a later stage.
+    """
+    sys.path.insert(0, str(ROOT / "stages"))
+    wrong = importlib.import_module("common.parameters").ParameterError
+    parameters, problems = {}, []
+    for stage, command in commands.items():
+        unquoted = re.sub(r"'[^'\n]*'|\"'\"", "", command)
+        if found := re.search(r"[^\w ./:=,@%+-]", unquoted):
+            problems.append(f"params.yaml: {found[0]!r} would reach the shell that runs {stage}")
+            continue
+        if len(command.encode()) > LONGEST:
+            problems.append(f"params.yaml: {stage} has lists too long for a command line")
+        script, words = re.search(r"stages/(\w+)\.py(.*)", command).groups()
+        hints = typing.get_type_hints(importlib.import_module(script).main)
+        try:
+            parameters[script] = hints["parameters"].parse(shlex.split(words))
+        except wrong as error:
+            problems += error.args
+    if {"preprocess", "eval_noise"} <= parameters.keys():
+        problems += check_images(parameters["preprocess"], parameters["eval_noise"])
+    for line in dict.fromkeys(problems):  # the cells of the sweep share theirs
+        print(f"error: {line}", file=sys.stderr)
+    if problems:
+        sys.exit(2)
+    return list(parameters.values())
 
 
-def run_stage(name: str, folder: str, *earlier: str) -> str:
-    """What became of the stage `name`: the task that Dask hands out. DVC runs it in `folder`, if
-    it finds that necessary, unless one of those it depends on, which became `earlier`, failed."""
-    from distributed import get_worker
-
-    if {"failed", "skipped"} & set(earlier):
-        return "skipped"
-    log = Path(folder, "logs", f"{name}.log")
-    with log.open("w") as output:
-        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
-        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
-        get_worker().processes = [*getattr(get_worker(), "processes", ()), process.pid]
-        if process.wait():
-            return "failed"
-    text = log.read_text(errors="replace")
-    return "done" if "Running stage" in text else "cached" if "is cached" in text else "unchanged"
+def set_lock_aside() -> None:
+    """Move an unreadable dvc.lock to logs; DVC's cache of runs restores what was in it."""
+    if re.search("^<<<<<<<", LOCK.read_text(errors="replace"), re.M):
+        sys.exit(f"error: {LOCK} has conflict markers; take a side: git checkout --ours {LOCK}")
+    LOCK.replace(LOGS / LOCK)
+    print(f"{LOCK} was cut off by a kill: moved to {LOGS}; DVC's cache restores what was in it")
 
 
-def stop_stages(dask_worker) -> None:
-    """End what a Dask worker has started, with all that this has started."""
-    for pid in getattr(dask_worker, "processes", ()):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            stage = psutil.Process(pid)
-            for process in [*stage.children(recursive=True), stage]:
-                process.terminate()
+def order_lock(repo, names: list[str]) -> None:
+    """Bring dvc.lock, to which stages are added as they end, into the order of `names`.
+
+    Other stages, such as cells that have left the grid, go.
+    """
+    if not LOCK.exists():  # the first stage failed
+        return
+    with repo.lock:
+        text = LOCK.read_text()
+        head, *entries = re.split(r"^(?=  \S)", text, flags=re.M)
+        found = {entry.partition(":\n")[0].strip(" '\""): entry for entry in entries}
+        ordered = head + "".join(found[name] for name in names if name in found)
+        if ordered != text:
+            partial = LOGS / "dvc.lock.partial"
+            partial.write_text(ordered)
+            partial.replace(LOCK)
 
 
-def follow(futures: dict, keep_lock) -> list[str]:
-    """Print what happens to the stages, of which Dask holds `futures` by their names, until none
-    is left, calling `keep_lock` after each; the names of those that failed."""
-    from distributed import wait
-
-    start = spoken = time.monotonic()
-    left, seen, failed = dict(futures), set(), []
-
-    def say(text):
-        minutes, seconds = divmod(round(time.monotonic() - start), 60)
-        print(f"{minutes:3}:{seconds:02}  {text}", flush=True)
-        return time.monotonic()
-
-    while left:
-        with contextlib.suppress(asyncio.TimeoutError):
-            wait(list(left.values()), timeout=1, return_when="FIRST_COMPLETED")
-        for name in [name for name in left if name not in seen and log_of(name).exists()]:
-            seen.add(name)
-            spoken = say(f"{name} runs")
-        for name in [name for name, future in left.items() if future.done()]:
-            future = left.pop(name)
-            # A task without a result: its worker is lost.
-            state = future.result() if future.status == "finished" else "failed"
-            failed += [name] if state == "failed" else []
-            spoken = say(f"{name} {state}, {len(left)} of {len(futures)} left")
-            keep_lock()
-        if time.monotonic() - spoken > HEARTBEAT:
-            for name in [name for name in left if name in seen]:
-                spoken = say(f"  {name}: {''.join(last_lines(name, 1))}")
-    return failed
+def forget_dead(repo) -> None:
+    """Remove DVC's notes of who uses which file, if all are of runs of this program: now over."""
+    notes = Path(repo.tmp_dir, "rwlock")
+    ours = f"dvc/__main__.py {' '.join(REPRO)}"
+    with repo.lock:
+        users = re.findall(r'"cmd": "(.*?)"', notes.read_text()) if notes.exists() else [""]
+        if all(ours in user for user in users):
+            notes.unlink()
 
 
-def log_of(name: str) -> Path:
-    return LOGS / f"{name}.log"
+def clock(seconds: float) -> str:
+    return f"{round(seconds) // 60}:{round(seconds) % 60:02}"
 
 
-def last_lines(name: str, count: int) -> list[str]:
-    log = log_of(name)
-    return log.read_text(errors="replace").splitlines()[-count:] if log.exists() else []
+def read_log(name: str) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        return Path(LOGS, f"{name}.log").read_text(errors="replace")
+    return ""
+
+
+def read_json(path: str | Path) -> dict:
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(Path(path).read_text())
+    return {}
+
+
+class Progress:
+    """What a run has done and has left to do, shown live on a terminal, or in lines in a log."""
+
+    def __init__(self, needs: dict[str, list[str]], slots: int):
+        """`needs` has for each stage those that it waits for, which stand before it."""
+        self.needs, self.slots = needs, slots
+        self.durations = read_json(DURATIONS)
+        self.urgency = {}  # seconds from a stage's start to the end of all
+        for name in reversed(needs):
+            later = [self.urgency[other] for other in self.urgency if name in needs[other]]
+            self.urgency[name] = (self.expect(name) or 1.0) + max(later, default=0.0)
+        self.waiting = sorted(needs, key=self.urgency.get, reverse=True)
+        self.began, self.ended, self.failed = {}, [], []
+        self.start = self.spoken = time.monotonic()
+        self.console = Console(soft_wrap=True, highlight=False, markup=False)
+
+    def expect(self, name: str) -> float:
+        """Return the seconds that a stage, or another cell, took last time; 0: unknown."""
+        return self.durations.get(name) or self.durations.get(name.split("@")[0], 0.0)
+
+    def say(self, text: str) -> None:
+        self.spoken = time.monotonic()
+        self.console.print(f"{clock(self.spoken - self.start):>6}  {text}")
+
+    def take_ready(self) -> list[str]:
+        """Return the stages to be started now, the most urgent first."""
+        ready = [name for name in self.waiting if {*self.needs[name]} <= {*self.ended}]
+        ready = ready[: max(0, self.slots - len(self.began))]
+        for name in ready:
+            self.waiting.remove(name)
+            self.began[name] = time.monotonic()
+            if not self.console.is_terminal:
+                self.say(f"{name} runs")
+        return ready
+
+    def end(self, name: str, code: int) -> None:
+        """Say what became of a stage that has ended with an exit code."""
+        took = time.monotonic() - self.began.pop(name)
+        if code:
+            self.failed.append(name)
+            return self.say(f"{name} failed")
+        self.ended.append(name)
+        words = "from DVC's cache" if "is cached" in read_log(name) else "unchanged"
+        if "Running stage" in read_log(name):
+            words = clock(took)
+            self.durations |= {name: took, name.split("@")[0]: took}
+            DURATIONS.write_text(json.dumps(self.durations))
+        metrics = read_json(f"metrics/{name.replace('@', '/')}.json")
+        number = metrics.get("test_accuracy") or metrics.get("validation_loss")
+        label = f"{name} {number:.4f}" if number else name
+        return self.say(f"{label}, {words} ({len(self.ended)} of {len(self.needs)})")
+
+    def look(self, name: str) -> tuple[str, float]:
+        """Return how far a running stage is, in words, and the seconds it needs; 0: unknown."""
+        text = read_log(name)
+        lines = [line for line in text.splitlines() if line and not line.startswith(("Runn", ">"))]
+        left = max(0.0, self.expect(name) - (time.monotonic() - self.began[name]))
+        if "blocked by:" in text:
+            return "waits for another DVC command", left
+        if lines and (epoch := EPOCH.fullmatch(lines[-1])):
+            done, total, metrics, seconds = epoch.groups()
+            left = (int(total) - int(done)) * float(seconds)
+            return f"epoch {done}/{total}  {metrics.split('  ')[-1]}", left
+        return lines[-1] if lines else "starts", left
+
+    def time_left(self) -> str:
+        """Return the time until the end, in words."""
+        left = {name: self.look(name)[1] for name in self.began}
+        chains = [self.urgency[name] - self.expect(name) + left[name] for name in left]
+        chains += [self.urgency[name] for name in self.waiting]
+        left |= {name: self.expect(name) for name in self.waiting}
+        if not all(self.expect(name) for name in left):
+            return "time left unknown"
+        return f"about {clock(max([sum(left.values()) / max(1, self.slots), *chains]))} left"
+
+    def __rich__(self) -> Group:
+        head, table = Table.grid(padding=(0, 2)), Table.grid(padding=(0, 2))
+        count = f"{len(self.ended)} of {len(self.needs)}"
+        passed = clock(time.monotonic() - self.start)
+        bar = ProgressBar(len(self.needs), len(self.ended), width=20)
+        head.add_row(bar, count, passed, self.time_left())
+        for name in self.began:
+            words, left = self.look(name)
+            table.add_row(f"  {name}", words, f"{clock(left)} left" if left else "")
+        return Group(head, table)
+
+    def report(self) -> None:
+        """Say in a log, now and then, what runs."""
+        if not self.console.is_terminal and time.monotonic() - self.spoken > HEARTBEAT:
+            self.say(self.time_left())
+            for name in self.began:
+                self.say(f"  {name}: {self.look(name)[0]}")
+
+
+def guard(root: str, job: dict) -> int:
+    """Run tools/guard.py in `root` with the `python` that runs this; return its exit code."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        [sys.executable, "tools/guard.py", json.dumps(job)],
+        cwd=root,
+        env=os.environ | {"PATH": path},
+        start_new_session=True,  # Ctrl-C reaches tools/repro.py only
+    ).returncode
 
 
 @contextlib.contextmanager
-def cluster(scheduler: str | None, workers: int):
-    """A client of the Dask cluster at the address `scheduler`, or of one in this process that
-    has `workers` threads; each of them only waits for the DVC that it has started."""
-    from distributed import Client
-
-    options = {"n_workers": 1, "threads_per_worker": workers, "processes": False}
-    options |= {"dashboard_address": None}  # two of them, in two folders, would want the same port
+def workers(count: int, scheduler: str | None):
+    """Yield what starts functions elsewhere, and a function that counts its workers."""
+    if not scheduler:
+        yield concurrent.futures.ThreadPoolExecutor(count), lambda: count
+        return
+    distributed = importlib.import_module("distributed")  # half a second, for clusters only
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        client = Client(scheduler, **({"timeout": 10} if scheduler else options))
-        client.wait_for_workers(1, timeout=30)
-    except (OSError, ValueError, asyncio.TimeoutError):
+        client = distributed.Client(scheduler, timeout=5)
+        client.wait_for_workers(1, timeout=5)
+    except (OSError, ValueError, TimeoutError):
         sys.exit(
             f"error: {scheduler}: no Dask cluster with a worker answers there; start one: "
             "dask scheduler, and on each machine, in this folder, dask worker ADDRESS"
         )
     with client:
+        yield client.get_executor(), lambda: sum(client.nthreads().values())
+
+
+def run_stages(progress: Progress, jobs: dict, pool, count_workers) -> None:
+    """Start stages as workers and what they wait for allow, until nothing more can be done."""
+    futures = {}
+    with Live(progress, console=progress.console, transient=True, auto_refresh=False) as live:
+        while futures or progress.waiting:
+            progress.slots = count_workers()
+            for name in progress.take_ready():
+                futures[name] = pool.submit(guard, str(ROOT), jobs[name])
+            if not futures and progress.slots:
+                return  # what waits needs something that failed
+            time.sleep(PAUSE)
+            for name in [name for name, future in futures.items() if future.done()]:
+                future = futures.pop(name)
+                progress.end(name, 1 if future.exception() else future.result())
+            live.refresh()
+            progress.report()
+
+
+def wait_for_stages() -> None:
+    """Wait until no stage of this folder runs, on any machine."""
+    for log in LOGS.glob("*.log"):
+        with log.open("a") as file:
+            while not try_lock(file):
+                time.sleep(PAUSE)
+
+
+@contextlib.contextmanager
+def hold_folder():
+    """Hold this folder for a run, whose name is given; afterwards none of its stages runs."""
+    with RUN.open("a+") as file:
+        patience = time.monotonic() + 1
+        while not try_lock(file):
+            if time.monotonic() > patience:
+                sys.exit("error: another make repro runs in this folder; wait until it has ended")
+            time.sleep(PAUSE)
+        name = uuid.uuid4().hex
+        file.truncate(0)
+        file.write(name)
+        file.flush()
         try:
-            yield client
-        except KeyboardInterrupt:
-            client.run(stop_stages)
-            sys.exit("error: interrupted; what was finished is kept, make repro goes on from there")
+            wait_for_stages()  # of a run that was killed
+            yield name
+        finally:
+            file.truncate(0)
+            wait_for_stages()
 
 
-def repro(targets: list[str], workers: int | None, scheduler: str | None, dry: bool) -> int:
-    """Bring `targets`, by default everything, up to date; the exit code."""
-    locks.restore()
-    locks.forget_dead()
-    repo = Repo(str(ROOT))
+def open_study(targets: list[str]) -> tuple:
+    """Return DVC's repository, the graph of its stages, and the names of those that changed."""
+    repo = Repo(str(ROOT), _wait_for_lock=True)
+    forget_dead(repo)
     try:
-        graph = get_active_graph(repo.index.graph)
+        return repo, get_active_graph(repo.index.graph), repo.status(targets, with_deps=True)
     except TypeError:  # from DVC, which says nothing more
         sys.exit("error: sweep_l2.grid: factors and replicates are lists: [0.001], not 0.001")
-    everything = plan_repro(graph)
-    plan = plan_repro(graph, collect_stages(repo, targets)) if targets else everything
-    stages = out_of_date(graph, plan, repo.status(targets=targets, with_deps=True))
-    in_dvc_order = [stage.addressing for stage in everything]
-    if not stages:
-        if locks.KEPT.exists():  # the last run was killed, maybe with only this left to do
-            locks.order(repo, in_dvc_order)
-        print("Data and pipelines are up to date.")
-        return 0
-    parameters = check([stage.cmd for stage in plan])
-    if dry:
-        print("\n".join(stage.addressing for stage in stages))
-        return 0
-    if len(stages) > 1:
-        from dask.system import CPU_COUNT
+    except DvcException as error:
+        if str(LOCK) not in str(error):
+            raise
+    set_lock_aside()
+    return open_study(targets)
 
-        threads = max(getattr(each, "threads", 1) for each in parameters)
-        chains, futures = chain_lengths(graph, plan), {}
-        for stage in stages:
-            log_of(stage.addressing).unlink(missing_ok=True)
-        with cluster(scheduler, workers or max(1, CPU_COUNT // threads)) as client:
-            for stage in in_order(graph.subgraph(stages), chains):
-                earlier = [futures[other] for other in graph[stage] if other in futures]
-                task = (run_stage, stage.addressing, str(ROOT), *earlier)
-                futures[stage] = client.submit(*task, pure=False, priority=chains[stage])
-            failed = follow(
-                {stage.addressing: future for stage, future in futures.items()},
-                lambda: locks.keep(repo),
+
+def count_slots(parameters: list) -> int:
+    """Return how many stages fit side by side into this machine's cores and memory."""
+    system = importlib.import_module("distributed.system")
+    threads = max(getattr(each, "threads", 1) for each in parameters)
+    cores = importlib.import_module("dask.system").CPU_COUNT
+    memory = min(system.MEMORY_LIMIT, psutil.virtual_memory().available)
+    return max(1, min(cores // threads, memory // TRAINING))
+
+
+def finish(progress: Progress, judge: dict) -> int:
+    """Say which stages failed, or let DVC judge the whole and show the results."""
+    failed = progress.failed
+    # In a thread: a signal must reach this program while it waits.
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    if not failed and pool.submit(guard, str(ROOT), judge).result():
+        failed = ["dvc"]
+    for name in failed:
+        lines = "\n  ".join(read_log(name).splitlines()[-12:])
+        print(f"error: {name} failed; the end of {LOGS / name}.log:\n  {lines}", file=sys.stderr)
+    if failed:
+        return 1
+    progress.say(f"done; open {ROOT / 'report.html'}")
+    published = read_json("metrics/report.json").get("published", {})
+    for name, words in RESULTS.items():
+        if row := published.get(name):
+            progress.say(f"  {words}: {row['this_run']:.4f} (published: {row['published']:.4f})")
+    return 0
+
+
+def repro(run: str, targets: list[str], count: int | None, scheduler: str | None, dry: bool) -> int:
+    """Bring `targets`, by default everything, up to date; return the exit code."""
+    check_yaml("params.yaml")
+    repo, graph, changed = open_study(targets)
+    stages = {stage.addressing: stage for stage in plan_repro(graph)}
+    plan = plan_repro(graph, collect_stages(repo, targets)) if targets else stages.values()
+    make_job = functools.partial(dict, run=run)
+    needs, jobs = {}, {}
+    for stage in plan:
+        name = stage.addressing
+        before = [other.addressing for other in graph[stage] if other.addressing in needs]
+        if name in changed or before:
+            needs[name] = before
+            jobs[name] = make_job(
+                log=f"logs/{name}.log",
+                outputs=[os.path.relpath(out.fs_path) for out in stage.outs],
+                words=[*REPRO, "--single-item", name],
             )
-        for name in failed:
-            lines = "\n  ".join(last_lines(name, 12))
-            print(f"error: {name} failed; the end of {log_of(name)}:\n  {lines}", file=sys.stderr)
-        if failed:
-            return 1
-    code = dvc.cli.main(["repro", *targets])
-    locks.order(repo, in_dvc_order)
+    code = 0
+    parameters = check({name: stage.cmd for name, stage in stages.items()}) if needs else []
+    if dry or not needs:
+        print("\n".join(needs) or "Data and pipelines are up to date.")
+    else:
+        progress = Progress(needs, count or count_slots(parameters))
+        progress.say(f"{len(needs)} stages, {progress.slots} at a time, {progress.time_left()}")
+        with workers(progress.slots, scheduler) as (pool, count_workers):
+            run_stages(progress, jobs, pool, count_workers)
+        judge = make_job(log="logs/dvc.log", outputs=[], words=[*REPRO, *targets])
+        code = finish(progress, judge)
+    if not dry:
+        order_lock(repo, list(stages))
     return code
+
+
+def interrupt(_number, _frame) -> None:
+    for number in STOPPING:
+        signal.signal(number, lambda *_: None)  # stopping is not interrupted again
+    raise KeyboardInterrupt
 
 
 def main() -> int:
@@ -205,23 +428,23 @@ def main() -> int:
     parser.add_argument("--workers", type=int, help="stages at a time, by default as many as fit")
     parser.add_argument("--scheduler", help="address of a Dask cluster that sees this folder")
     parser.add_argument("--dry", action="store_true", help="only name what may have to run")
-    arguments = parser.parse_args()
-    if arguments.workers is not None and arguments.workers < 1:
+    options = parser.parse_args()
+    if options.workers is not None and options.workers < 1:
         parser.error("--workers: at least 1")
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, interrupt)
     os.chdir(ROOT)
-    LOGS.mkdir(exist_ok=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        lock = zc.lockfile.LockFile(LOGS / "repro.lock")
-    except zc.lockfile.LockError:
-        sys.exit("error: another make repro runs in this folder; wait until it has ended")
-    try:
-        return repro(**vars(arguments))
+        LOGS.mkdir(exist_ok=True)
+        with hold_folder() as run:
+            return repro(run, options.targets, options.workers, options.scheduler, options.dry)
+    except KeyboardInterrupt:
+        sys.exit("stopped; what was finished is kept: make repro goes on from there")
     except DvcException as error:
         sys.exit(f"error: {error}")
-    finally:
-        locks.forget_copy()
-        lock.close()
+    except OSError as error:
+        sys.exit(f"error: {error.filename or ROOT}: {error.strerror or error}")
 
 
 if __name__ == "__main__":

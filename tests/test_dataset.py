@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from common import dataset
+from preprocess import normalise, one_hot
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Processed arrays of five images, for every split."""
+    monkeypatch.setattr(dataset, "FOLDER", tmp_path)
+    (tmp_path / "train").mkdir()
+    np.save(tmp_path / "train" / "images.npy", normalise(np.full((5, 28, 28), 255, np.uint8)))
+    np.save(tmp_path / "train" / "labels.npy", one_hot(np.arange(5)))
+    return tmp_path / "train"
+
+
+def test_saved_arrays_are_loaded(folder):
+    images, labels = dataset.load("train")
+    assert images.shape == (5, 28, 28, 1)
+    np.testing.assert_array_equal(labels.argmax(axis=1), range(5))
+
+
+def save(name, array):
+    return lambda folder: np.save(folder / name, array, allow_pickle=True)
+
+
+def change(name, value):
+    """Set the last pixel of the last image, or whether the last label is a 9."""
+
+    def damage(folder):
+        array = np.load(folder / name)
+        array.flat[-1] = value
+        np.save(folder / name, array)
+
+    return damage
+
+
+def archive(folder):
+    with (folder / "images.npy").open("wb") as file:
+        np.savez(file, images=np.ones((5, 28, 28, 1), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        *[(change("images.npy", value), "values outside") for value in (np.nan, -1e-6, 2, np.inf)],
+        *[(change("labels.npy", value), "not one-hot") for value in (1, 0.5, -1, np.nan)],
+        (save("labels.npy", np.zeros((5, 10), np.float32)), "not one-hot"),
+        (save("images.npy", np.ones((4, 28, 28, 1), np.float32)), "shapes"),
+        (save("labels.npy", np.float32(1)), "shapes"),
+        (save("images.npy", np.ones((5, 28, 28, 1))), "float64"),
+        (save("labels.npy", np.array([{}], object)), "cannot be read"),
+        (archive, "archives"),
+        (lambda folder: (folder / "images.npy").write_bytes(b""), "cannot be read"),
+        (lambda folder: (folder / "labels.npy").unlink(), "cannot be read"),
+    ],
+)
+def test_other_arrays_are_refused_in_one_line(folder, damage, problem):
+    damage(folder)
+    with pytest.raises(SystemExit, match=rf"^error: .*train: .*{problem}.*; restore them: dvc"):
+        dataset.load("train")
