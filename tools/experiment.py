@@ -14,7 +14,6 @@ import subprocess
 import sys
 
 import pandas as pd
-from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.repo.experiments.refs import ExpRefInfo
@@ -101,17 +100,17 @@ def run(experiments: dict[str, list[str]], recipe: dict, lock) -> None:
         git("add", "--all", folder=COPY)
         git("commit", "--quiet", "--allow-empty", f"--message={message}", folder=COPY)
         made = [f"HEAD:refs/heads/{name}", f"HEAD:{ExpRefInfo(base, name)}"]
-        git("fetch", "--quiet", str(COPY), *made)
+        git("fetch", "--quiet", "--atomic", str(COPY), *made)
 
 
 def show(names: list[str]) -> None:
     """Print what each experiment changed and what came of it, in 100 columns."""
-    measured = {"HEAD": read_metrics(DVCFileSystem(str(ROOT), rev="HEAD"))}
     for name in names:
         changed = Repo(str(ROOT)).params.diff(a_rev="HEAD", b_rev=name)["diff"]["params.yaml"]
         table = pd.DataFrame(changed).T[["old", "new"]]
         print(f"{name}:\n{table.to_string(header=False, max_colwidth=30)}")
-        measured[name] = read_metrics(DVCFileSystem(str(ROOT), rev=name))
+    paths = {shown.split(":")[0] for shown in SHOWN}
+    measured = {name: read_metrics(ROOT, paths, rev=name) for name in ["HEAD", *names]}
     table = pd.DataFrame(measured).T[list(SHOWN)].rename(columns=SHOWN)
     print(table.to_string(line_width=100, na_rep="none", float_format="{:.4g}".format))
 
@@ -123,6 +122,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="sections of the recipe, instead of all")
     parser.add_argument("--set", nargs="+", default=[], metavar="SECTION.NAME=VALUE")
     arguments = parser.parse_args()
+    if not (arguments.recipe or arguments.set):
+        sys.exit('error: nothing to change: SET="train_cnn.dropout=0.3,0.4" or RECIPE=tuned')
     recipe = load_yaml(f"recipes/{arguments.recipe}.yaml") if arguments.recipe else {}
     if unknown := set(arguments.only or ()) - recipe.keys():
         sys.exit(f"error: ONLY: {unknown.pop()} is no section of the recipe")
@@ -145,8 +146,6 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit(
-            "error: interrupted; what is finished is kept: repeat the command"
-        )
+        sys.exit("error: interrupted; finished stages are kept: repeat the command to go on")
     except (DvcException, HydraException, OSError) as error:
         sys.exit(f"error: {str(error.__cause__ or error).splitlines()[0]}")

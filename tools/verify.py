@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -41,8 +42,7 @@ def git(*words: str, folder: Path = ROOT) -> str:
 def run_study(folder: Path, *words: str, **options) -> None:
     """Run the study in `folder`, stages side by side. Its failure ends this process too."""
     command = [sys.executable, "tools/repro.py", *words]
-    # In a session of its own: an interrupt reaches it once, from here.
-    runner = subprocess.Popen(command, cwd=folder, start_new_session=True, **options)
+    runner = subprocess.Popen(command, cwd=folder, **options)
     try:
         if runner.wait():
             sys.exit(runner.returncode)
@@ -52,20 +52,21 @@ def run_study(folder: Path, *words: str, **options) -> None:
         raise
 
 
-def read_hashes(files: DVCFileSystem, stage: str | None = None) -> dict[str, str]:
+def read_hashes(folder: Path, stage: str | None = None, **revision) -> dict[str, str]:
     """Read path and hash of each output of `stage`, or of all, from dvc.lock."""
+    lock = YAML(typ="safe").load(DVCFileSystem(str(folder), **revision).read_text("dvc.lock"))
     return {
         out["path"]: out["md5"]
-        for name, entry in YAML(typ="safe").load(files.read_text("dvc.lock"))["stages"].items()
+        for name, entry in lock["stages"].items()
         if stage in (None, name, name.split("@")[0])
         for out in entry["outs"]
     }
 
 
-def read_metrics(files: DVCFileSystem, stage: str | None = None) -> pd.Series:
-    """Read all numbers in metrics, named as in `metrics/train_cnn.json:test_accuracy`."""
-    numbers = {}
-    for path in read_hashes(files, stage):
+def read_metrics(folder: Path, paths: Iterable[str], **revision) -> pd.Series:
+    """Read numbers, named as in `metrics/train_cnn.json:test_accuracy`, from JSON in `paths`."""
+    files, numbers = DVCFileSystem(str(folder), **revision), {}
+    for path in paths:
         if path.startswith("metrics/"):
             [values] = pd.json_normalize(json.loads(files.read_text(path))).to_dict("records")
             numbers |= {f"{path}:{name}": value for name, value in values.items()}
@@ -77,7 +78,8 @@ def list_seeds(revisions: list[str]) -> pd.DataFrame:
     seeds are its replicates. What the report derives from the others is left out."""
     rows = []
     for seed, revision in enumerate(revisions):
-        for name, value in read_metrics(DVCFileSystem(str(ROOT), rev=revision)).items():
+        hashes = read_hashes(ROOT, rev=revision)
+        for name, value in read_metrics(ROOT, hashes, rev=revision).items():
             cell = re.search(REPLICATE, name)
             if not cell and not name.startswith(DERIVED):
                 rows.append((name, seed, value))
@@ -101,18 +103,17 @@ def verify(folder: Path, stage: str | None) -> str:
     """Retrain the last commit in `folder`, all or `stage` with what it needs; print a row for
     each output, and return the verdict."""
     seeds = pd.read_csv(ROOT / "measured" / "seeds.csv")
-    committed = DVCFileSystem(str(ROOT), rev="HEAD")
-    hashes, before = read_hashes(committed, stage), read_metrics(committed, stage)
+    hashes = read_hashes(ROOT, stage, rev="HEAD")
+    before = read_metrics(ROOT, hashes, rev="HEAD")
     if not hashes:
         sys.exit(f"error: STAGE={stage}: no such stage; `dvc stage list` names them")
     git("clone", "--quiet", "--no-local", str(ROOT), str(folder))
     # Else DVC takes them for made. An empty cache has nothing to restore them from.
-    git("rm", "-rq", "--ignore-unmatch", "dvc.lock", *read_hashes(committed), folder=folder)
+    git("rm", "-rq", "--ignore-unmatch", "dvc.lock", *read_hashes(ROOT, rev="HEAD"), folder=folder)
     subprocess.run([*DVC, "cache", "dir", "--local", ".dvc/cache"], cwd=folder, check=True)
     run_study(folder, *([stage] if stage else []))
-    computed = DVCFileSystem(str(folder))
-    made, after = read_hashes(computed, stage), read_metrics(computed, stage)
-    distances = measure_distances(before, after, seeds)
+    made = read_hashes(folder, stage)
+    distances = measure_distances(before, after := read_metrics(folder, made), seeds)
     print("| output | verdict | largest difference |\n| --- | --- | --- |")
     for path, digest in hashes.items():
         own = distances[distances.index.str.startswith(f"{path}:")]
