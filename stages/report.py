@@ -87,8 +87,8 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
     )
 
 
-def main(grid: GridParameters) -> None:
-    run = read_run(grid)
+def main(parameters: GridParameters) -> None:
+    run = read_run(parameters)
     metrics = findings.measure(run)
     found = findings.find(run, metrics)
     metrics["published"] = findings.published_metrics(found["numbers"])
