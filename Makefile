@@ -5,51 +5,56 @@ BIN := .venv/bin
 # DVC runs each stage's `python`: the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test test-slow tuned verify bench scale lint format lock clean environment
+.PHONY: repro experiment tuned robust verify release test test-slow bench lint format lock
+.PHONY: environment clean help
 
-repro: environment
+repro: environment ## Run the study: what is out of date, stages side by side
 	python tools/repro.py
 
-test: environment
+# Values with commas in brackets are one value: SET="preprocess.limit=[2000,500]".
+experiment: environment ## Try parameters: NAME=slower SET="train_cnn.learning_rate=0.05,0.02"
+	@set -f; python tools/experiment.py $(if $(NAME),--name $(NAME)) \
+		$(if $(RECIPE),--recipe $(RECIPE)) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(SET))
+
+tuned: ## The experiment of recipes/tuned.yaml; NAME, SET and ONLY="train_ae" as well
+robust: ## The experiment of recipes/robust.yaml
+tuned robust:
+	@$(MAKE) --no-print-directory experiment RECIPE=$@
+
+verify: environment ## Retrain what is committed and compare; STAGE=train_mlp for one stage
+	@python tools/verify.py $(if $(STAGE),--stage $(STAGE)) $(if $(KEEP),--keep $(KEEP))
+
+# Emptied first, so that it holds the results of one run only.
+release: environment ## Put networks, sweep and page into remote/, for every clone to pull
+	@dvc status --quiet || { echo "error: results are out of date: make repro" >&2; exit 1; }
+	rm -rf remote
+	dvc push
+	git add remote
+
+test: environment ## Run the tests
 	pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
-# What needs minutes: trained from nothing in every way, killed at twenty moments.
-test-slow: environment
+test-slow: environment ## Run the tests that need minutes: trained from nothing, killed
 	pytest -m slow
 
-# The recipe in recipes/tuned.yaml, as an experiment and a branch of that name, or of NAME;
-# ONLY="SECTION …": not all of it; SET="SECTION.NAME=VALUE …": besides.
-tuned: environment
-	python tools/tuned.py $(if $(NAME),--name $(NAME)) $(if $(ONLY),--only $(ONLY)) \
-		$(if $(SET),--set $(SET))
-
-# STAGE=NAME: only that stage, after those that it depends on.
-verify: environment
-	python tools/verify.py $(if $(STAGE),--stage $(STAGE))
-
-bench: environment
+bench: environment ## Measure how fast it trains
 	@python tools/bench.py
 
-# What a stage costs besides its work, as the sweep grows.
-scale: environment
-	@python tools/scale.py
-
-lint: environment
+lint: environment ## Check the form of the code
 	ruff check .
 	ruff format --check .
 
-format: environment
+format: environment ## Correct the form of the code
 	ruff check --fix .
 	ruff format .
 
-# Pins every dependency, with hashes, for all the Python versions that pyproject.toml admits.
-lock:
+lock: ## Pin every dependency, with hashes, for all Python versions of pyproject.toml
 	uv pip compile pyproject.toml --group dev --universal --fork-strategy fewest \
 		--python-version 3.10 --generate-hashes --no-annotate --upgrade -o requirements.lock
 	grep -oE '^(h5py|keras|numpy|pandas|tensorflow)==[^ ]+' requirements.lock > versions.txt
 
 # Rebuilt when the content of requirements.lock is not what was installed.
-environment:
+environment: ## Install the packages of requirements.lock in .venv
 	@cmp -s requirements.lock .venv/installed.lock || $(MAKE) --no-print-directory .venv
 
 .PHONY: .venv
@@ -58,12 +63,16 @@ environment:
 		{ echo "error: Python 3.10 to 3.13 is needed; name one: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv || \
 		{ echo "error: $(PYTHON) cannot make environments; on Debian: apt install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	@echo "Installing the packages of requirements.lock (2.7 GB): some minutes, fewer with uv."
+	if command -v uv; then uv pip install --python $(BIN)/python --require-hashes -r requirements.lock; \
+	else $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; fi
 	# What .dvc/plots.html draws with.
 	$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle())' > .venv/vega.js
 	cp requirements.lock .venv/installed.lock
 
-# What is made again without training: DVC's cache, and the metrics and plots in Git, stay.
-clean:
+clean: ## Remove what is made again without training; the environment and DVC's cache stay
 	git clean -fdXq data models metrics plots
-	rm -rf .venv .pytest_cache .ruff_cache dvc_plots
+	rm -rf .pytest_cache .ruff_cache dvc_plots logs
+
+help: ## List these targets
+	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile | expand -t 14

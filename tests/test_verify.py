@@ -1,38 +1,125 @@
+"""`make verify`: the same bytes, like another seed, or something else."""
+
 import json
+import subprocess
 
-from verify import largest_difference, numbers
+import pandas as pd
+import pytest
+from conftest import Project
 
+from common import results
+from verify import measure_distances
 
-def test_numbers_of_nested_metrics():
-    assert numbers({"a": 1, "b": {"c": 0.5, "d": "word", "e": None}}) == {"a": 1, "b.c": 0.5}
-
-
-def test_largest_difference():
-    before, after = {"a": 1.0, "b": {"c": 0.5}}, {"a": 1.1, "b": {"c": 0.1}}
-    words = largest_difference(json.dumps(before), json.dumps(after))
-    assert words == "most in b.c: 0.5 committed, 0.1 computed"
-    assert largest_difference("{}", "{}") == "no numbers"
-    assert largest_difference("{}", json.dumps(after)) == "other metrics"
+COMMAND = ("python", "tools/verify.py", "--stage", "train_mlp")
+METRICS = "metrics/train_mlp.json"
+OUTPUTS = ["models/mlp.keras", "plots/train_mlp/history.csv", METRICS]
 
 
-def test_honest_results_are_the_same_and_typed_ones_differ(study):
-    done = study.run("python", "tools/verify.py", "--stage", "train_mlp")
-    lines = done.stdout.splitlines()
-    expected = ["models/mlp.keras", "plots/train_mlp/history.csv", "metrics/train_mlp.json"]
-    compared = [line for line in lines if line.startswith(("same", "differs"))]
-    assert sorted(compared) == sorted(f"same     {path}" for path in expected)
+@pytest.fixture
+def verified(study) -> Project:
+    """A copy of the small study with a table of seeds: their spread is 0.01 in everything."""
+    metrics = json.loads((study.folder / METRICS).read_text())
+    rows = [
+        (f"{METRICS}:{name}", seed, value + 0.01 * seed)
+        for name, value in metrics.items()
+        for seed in (-1, 0, 1)
+    ]
+    table = pd.DataFrame(rows, columns=["metric", "seed", "value"])
+    (study.folder / "measured").mkdir(exist_ok=True)
+    table.to_csv(study.folder / "measured/seeds.csv", index=False)
+    study.commit("Measure seeds")
+    return study
 
-    path = study.folder / "metrics" / "train_mlp.json"
-    path.write_text(path.read_text().replace('"accuracy": 0', '"accuracy": 9'))
-    study.run("dvc", "commit", "--force", "train_mlp")  # what nobody should do
-    study.commit("Cheat")
-    done = study.run("python", "tools/verify.py", "--stage", "train_mlp", check=False)
+
+def rows(done: subprocess.CompletedProcess) -> dict[str, list[str]]:
+    """Verdict and detail of each output in the table."""
+    lines = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line[:1] == "|"]
+    return {line[0]: line[1:] for line in lines[2:]}
+
+
+def test_distances_are_counted_in_deviations_between_seeds():
+    seeds = pd.DataFrame(
+        [
+            ("metrics/sweep_l2/1e-06.json:loss", 1, 0.1),
+            ("metrics/sweep_l2/1e-06.json:loss", 2, 0.3),
+            ("metrics/eval_noise.json:cnn.level_0.0.noisy", 0, 0.9),
+            ("metrics/eval_noise.json:cnn.level_0.0.noisy", 1, 0.9),
+            ("metrics/eval_noise.json:cnn.level_0.5.noisy", 0, 0.1),
+            ("metrics/eval_noise.json:cnn.level_0.5.noisy", 1, 0.2),
+        ],
+        columns=["metric", "seed", "value"],
+    )
+    before = pd.Series(
+        {
+            "metrics/sweep_l2/1e-06-1.json:loss": 0.1,
+            "metrics/eval_noise.json:cnn.level_0.0.noisy": 0.9,
+            "metrics/train_cnn.json:loss": 0.1,
+            "metrics/train_cnn.json:gone": 0.1,
+            "metrics/report.json:best": 0.1,
+        }
+    )
+    after = before.drop("metrics/train_cnn.json:gone") + 0.1
+    distances = measure_distances(before, after, seeds)
+    assert [round(distance, 3) for distance in distances] == [0.707, 1.414, 200, float("inf")]
+
+
+def test_honest_results_have_the_same_bytes(verified, tmp_path, monkeypatch):
+    # Results that a user's settings offer, and those of Git, do not count as computed.
+    (tmp_path / "config").write_text(f"[cache]\ndir = {verified.folder}/.dvc/cache\n")
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path))
+    done = verified.run(*COMMAND, "--keep", str(tmp_path / "clone"))
+    assert rows(done) == {path: ["same bytes"] for path in OUTPUTS}
+    assert done.stdout.splitlines()[-1] == "same bytes"
+    for stage in "fetch", "preprocess", "train_mlp":
+        log = (tmp_path / "clone" / "logs" / f"{stage}.log").read_text()
+        assert "Running stage" in log
+        assert "cached" not in log
+    assert not (tmp_path / "clone" / "metrics" / "train_cnn.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "column", "change", "verdict", "total", "code"),
+    [
+        (METRICS, "test_accuracy", 0.05, "like another seed", "like another seed", 0),
+        (METRICS, "test_accuracy", 9, "differs", "differs", 1),
+        # Where no number differs, it is not the processor's doing.
+        ("plots/train_mlp/history.csv", "epoch", 1, "other bytes", "differs", 1),
+    ],
+)
+def test_committed_results_that_the_code_does_not_give(
+    verified, path, column, change, verdict, total, code
+):
+    if path == METRICS:
+        values = json.loads((verified.folder / path).read_text())
+        values[column] += change
+        results.write_json(verified.folder / path, values)
+    else:
+        table = pd.read_csv(verified.folder / path)
+        table[column] += change
+        results.write_csv(verified.folder / path, table)
+    verified.run("dvc", "commit", "--force", "train_mlp")  # what nobody should do
+    verified.commit("Cheat")
+    done = verified.run(*COMMAND, check=False)
+    assert done.returncode == code
+    assert rows(done)[path][0] == verdict
+    assert rows(done)["models/mlp.keras"] == ["same bytes"]
+    assert done.stdout.splitlines()[-1] == total
+    if code == 0:
+        assert rows(done)[path][1].endswith(" computed (5 deviations)")
+
+
+def test_seeds_are_listed_with_replicates_as_seeds_of_the_sweep(study):
+    done = study.run("python", "tools/verify.py", "--seeds", "main", "HEAD")
+    (study.folder / "seeds.csv").write_text(done.stdout)
+    table = pd.read_csv(study.folder / "seeds.csv").set_index(["metric", "seed"]).value
+    cell = json.loads((study.folder / "metrics/sweep_l2/1e-06-2.json").read_text())
+    assert table["metrics/sweep_l2/1e-06.json:test_accuracy", 2] == cell["test_accuracy"]
+    assert list(table["metrics/train_cnn.json:test_accuracy"].index) == [0, 1]
+    assert not any("report" in metric for metric, _ in table.index)
+    assert table.index.is_unique
+
+
+def test_an_unknown_stage_is_named(verified):
+    done = verified.run("python", "tools/verify.py", "--stage", "train_rnn", check=False)
     assert done.returncode == 1
-    assert "differs  metrics/train_mlp.json  most in accuracy: 9." in done.stdout
-    assert "same     models/mlp.keras" in done.stdout
-
-
-def test_a_stage_that_is_none_is_named(study):
-    done = study.run("python", "tools/verify.py", "--stage", "train_rnn", check=False)
-    assert done.returncode == 1
-    assert done.stderr.strip().startswith("error: verify: train_rnn is no stage")
+    assert done.stderr == "error: STAGE=train_rnn: no such stage; `dvc stage list` names them\n"

@@ -1,0 +1,151 @@
+"""Try other parameters: each change becomes a DVC experiment and a branch of its name.
+
+The stages run side by side in a copy of the last commit; the working tree stays as it is. Several
+values of a parameter, such as `train_cnn.dropout=0.3,0.4`, give an experiment each.
+"""
+
+import argparse
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import pandas as pd
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.repo.experiments.refs import ExpRefInfo
+from dvc.utils.collections import merge_dicts
+from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
+from dvc.utils.serialize import load_yaml, modify_yaml
+from hydra.errors import HydraException
+
+from verify import DVC, ROOT, git, read_metrics, run_study
+
+COPY = ROOT / ".dvc" / "tmp" / "experiment"
+# The last table's columns.
+SHOWN = {
+    "metrics/train_mlp.json:test_accuracy": "perceptron",
+    "metrics/report.json:best.test_accuracy": "sweep",
+    "metrics/train_cnn.json:test_accuracy": "CNN",
+    "metrics/train_ae.json:validation_loss": "autoencoder loss",
+    "metrics/report.json:noise.denoising_helps_from": "helps from level",
+}
+
+
+def name_experiments(name: str, changes: list[str]) -> dict[str, list[str]]:
+    """Name each combination of values in `changes`: `name`, and the values that differ."""
+    combinations = [each["params.yaml"] for each in get_hydra_sweeps({"params.yaml": changes})]
+    shared = set.intersection(*map(set, combinations)) if name else set()
+    named = {}
+    for words in combinations:
+        parts = [name, *(word for word in words if word not in shared)]
+        # A branch may have no brackets in its name, an experiment no slash.
+        named[re.sub(r"[^\w.=+-]+", "-", "-".join(parts)).strip("-.")] = words
+    return named
+
+
+def copy_commit() -> None:
+    """Clone the last commit, with its results as far as this repository has them."""
+    shutil.rmtree(COPY, ignore_errors=True)
+    git("clone", "--quiet", "--shared", str(ROOT), str(COPY))
+    for key in "user.name", "user.email":
+        git("config", key, git("config", "--default", "nobody", key), folder=COPY)
+    cache = Repo(str(ROOT)).cache.local_cache_dir
+    # Pulled, so that nothing is trained that no change concerns. What is missing is made.
+    for words in ["cache", "dir", "--local", cache], ["pull", "--allow-missing"]:
+        subprocess.run([*DVC, *words], cwd=COPY, capture_output=True)
+
+
+def change_parameters(base: str, recipe: dict, words: list[str]) -> None:
+    """Set the copy back to the commit `base`, and change its params.yaml."""
+    git("reset", "--quiet", "--hard", base, folder=COPY)
+    with modify_yaml(COPY / "params.yaml") as parameters:
+        merge_dicts(parameters, recipe)
+    apply_overrides(COPY / "params.yaml", words)
+
+
+def is_made(name: str, base: str, message: str) -> bool:
+    """Whether `name` is this experiment already. If it is something else, end the process."""
+    refs = (f"refs/heads/{name}", f"refs/exps/*/*/{name}")
+    found = git("for-each-ref", "--format=%(parent) %(subject)", *refs).splitlines()
+    if set(found) - {f"{base} {message}"}:
+        sys.exit(
+            f"error: there is another branch or experiment {name}; choose another NAME, or "
+            f"remove it: git branch -D {name}; dvc exp remove {name}"
+        )
+    return bool(found)
+
+
+def run(experiments: dict[str, list[str]], recipe: dict, lock) -> None:
+    """Check all `experiments`, then run those that are not made yet, one by one."""
+    base = git("rev-parse", "HEAD")
+    if git("status", "--porcelain", "--untracked-files=no"):
+        print(f"Starts from the last commit, {base[:7]}, without what you changed since.")
+    copy_commit()
+    left = {}
+    for name, words in experiments.items():
+        git("check-ref-format", "--branch", name)
+        message = " ".join(["Try", *recipe, *words])
+        if not is_made(name, base, message):
+            change_parameters(base, recipe, words)
+            run_study(COPY, "--dry", stdout=subprocess.DEVNULL)
+            left[name] = message
+    for name, message in left.items():
+        print(f"{name}:", flush=True)
+        change_parameters(base, recipe, experiments[name])
+        run_study(COPY, pass_fds=[lock.fileno()])
+        git("add", "--all", folder=COPY)
+        git("commit", "--quiet", "--allow-empty", f"--message={message}", folder=COPY)
+        made = [f"HEAD:refs/heads/{name}", f"HEAD:{ExpRefInfo(base, name)}"]
+        git("fetch", "--quiet", "--atomic", str(COPY), *made)
+
+
+def show(names: list[str]) -> None:
+    """Print what each experiment changed and what came of it, in 100 columns."""
+    for name in names:
+        changed = Repo(str(ROOT)).params.diff(a_rev="HEAD", b_rev=name)["diff"]["params.yaml"]
+        table = pd.DataFrame(changed).T[["old", "new"]]
+        print(f"{name}:\n{table.to_string(header=False, max_colwidth=30)}")
+    paths = {shown.split(":")[0] for shown in SHOWN}
+    measured = {name: read_metrics(ROOT, paths, rev=name) for name in ["HEAD", *names]}
+    table = pd.DataFrame(measured).T[list(SHOWN)].rename(columns=SHOWN)
+    print(table.to_string(line_width=100, na_rep="none", float_format="{:.4g}".format))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", default="", help="of the experiment and the branch")
+    parser.add_argument("--recipe", help="changes in recipes/RECIPE.yaml")
+    parser.add_argument("--only", nargs="+", help="sections of the recipe, instead of all")
+    parser.add_argument("--set", nargs="+", default=[], metavar="SECTION.NAME=VALUE")
+    arguments = parser.parse_args()
+    if not (arguments.recipe or arguments.set):
+        sys.exit('error: nothing to change: SET="train_cnn.dropout=0.3,0.4" or RECIPE=tuned')
+    recipe = load_yaml(f"recipes/{arguments.recipe}.yaml") if arguments.recipe else {}
+    if unknown := set(arguments.only or ()) - recipe.keys():
+        sys.exit(f"error: ONLY: {unknown.pop()} is no section of the recipe")
+    recipe = {section: recipe[section] for section in arguments.only or recipe}
+    experiments = name_experiments(arguments.name or arguments.recipe or "", arguments.set)
+    with COPY.with_suffix(".lock").open("w") as lock:
+        try:  # the run inherits it: if this process is killed, the lock holds until that ends
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("error: another make experiment runs in this folder; wait for its end")
+        run(experiments, recipe, lock)
+        shutil.rmtree(COPY)
+    show(list(experiments))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.chdir(ROOT)
+    COPY.parent.mkdir(exist_ok=True)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("error: interrupted; finished stages are kept: repeat the command to go on")
+    except (DvcException, HydraException, OSError) as error:
+        sys.exit(f"error: {str(error.__cause__ or error).splitlines()[0]}")
