@@ -74,7 +74,7 @@ def test_axe_finds_nothing_serious(page, scheme):
 
 
 def test_charts_state_their_finding_and_have_a_table(page):
-    for chart in page.find_elements(By.CSS_SELECTOR, "[data-chart]"):
+    for chart in page.find_elements(By.CSS_SELECTOR, ".chart"):
         figure = chart.find_element(By.XPATH, "..")
         finding = figure.find_element(By.TAG_NAME, "figcaption").text.removesuffix(".")
         assert chart.get_attribute("role") == "img"
