@@ -1,5 +1,6 @@
 """Tell the study with this run's numbers, each published one beside it."""
 
+import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,10 @@ class GridParameters(Parameters, section="sweep_l2.grid"):
     factors: several(Factor)
     replicates: several(Replicate)
 
+    def cells(self) -> list[tuple]:
+        """List factor and replicate of each cell."""
+        return list(itertools.product(self.factors, self.replicates))
+
 
 def read_json(path: str) -> dict:
     return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -41,13 +46,21 @@ def read_yaml(path: str) -> dict:
 def read_cells(grid: GridParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the sweep: a row for each training, and a row for each of their epochs."""
     cells, histories = [], []
-    for factor in grid.factors:
-        for replicate in grid.replicates:
-            name = name_cell(factor, replicate)
-            cells.append(read_json(f"metrics/sweep_l2/{name}.json"))
-            history = pd.read_csv(f"plots/sweep_l2/{name}.csv")
-            histories.append(history.assign(factor=factor, replicate=replicate))
+    for factor, replicate in grid.cells():
+        name = name_cell(factor, replicate)
+        cells.append(read_json(f"metrics/sweep_l2/{name}.json"))
+        history = pd.read_csv(f"plots/sweep_l2/{name}.csv")
+        histories.append(history.assign(factor=factor, replicate=replicate))
     return pd.DataFrame(cells), pd.concat(histories)
+
+
+def remove_other_cells(grid: GridParameters) -> None:
+    """Remove the files of cells that have left the grid; DVC's cache keeps them."""
+    names = {name_cell(*cell) for cell in grid.cells()}
+    for pattern in "metrics/sweep_l2/*.json", "plots/sweep_l2/*.csv":
+        for path in Path().glob(pattern):
+            if path.stem not in names:
+                path.unlink()
 
 
 def read_run(grid: GridParameters) -> SimpleNamespace:
@@ -88,6 +101,7 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
 
 
 def main(parameters: GridParameters) -> None:
+    remove_other_cells(parameters)
     run = read_run(parameters)
     metrics = findings.measure(run)
     found = findings.find(run, metrics)
