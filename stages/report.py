@@ -21,6 +21,8 @@ from page.render import render
 FOLDER = Path("plots/report")
 STAGES = ("train_mlp", "train_cnn", "train_ae")
 NETWORKS = ("mlp", "cnn", "autoencoder")
+# The names that tools/verify.py gives to the metrics of eval_noise.
+EVALUATION = r"eval_noise.json:cnn\.level_(?P<noise_level>[\d.]+)\.(?P<kind>\w+)$"
 
 
 class GridParameters(Parameters, section="sweep_l2.grid"):
@@ -54,6 +56,16 @@ def read_cells(grid: GridParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(cells), pd.concat(histories)
 
 
+def read_robust(path: Path) -> pd.DataFrame | None:
+    """Read the rates of the network that trained on noise: seed, noise_level, kind, rate."""
+    if not path.exists():
+        return None
+    table = pd.read_csv(path)
+    place = table.metric.str.extract(EVALUATION)
+    place["noise_level"] = place.noise_level.astype(float)
+    return place.assign(seed=table.seed, rate=table.value).dropna()
+
+
 def remove_other_cells(grid: GridParameters) -> None:
     """Remove the files of cells that have left the grid; DVC's cache keeps them."""
     names = {name_cell(*cell) for cell in grid.cells()}
@@ -69,7 +81,6 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
     del parameters["fetch"]  # has no influence: whatever the source, the same bytes
     outs = [out for stage in read_yaml("dvc.lock")["stages"].values() for out in stage["outs"]]
     cells, sweep_histories = read_cells(grid)
-    robust = Path("measured/robust.csv")
     images, labels = dataset.load("test")
     return SimpleNamespace(
         parameters=parameters,
@@ -85,7 +96,7 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
         numbers=pd.read_csv("published/numbers.csv"),
         notebook=pd.read_csv("published/notebook_rerun_noise.csv"),
         seeds=pd.read_csv("measured/seeds.csv", dtype={"metric": str, "value": float}),
-        robust=pd.read_csv(robust) if robust.exists() else None,
+        robust=read_robust(Path("measured/robust.csv")),
         cells=cells,
         sweep_histories=sweep_histories,
         counts=pd.read_csv("plots/eval_noise/rates.csv"),
