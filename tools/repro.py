@@ -375,6 +375,9 @@ def finish(progress: Progress) -> int:
         print(f"error: {name} failed; the end of {LOGS / name}.log:\n  {lines}", file=sys.stderr)
     if progress.failed:
         return 1
+    if "report" not in progress.ended:
+        progress.say("done")
+        return 0
     progress.say(f"done; open {ROOT / 'report.html'}")
     published = read_json("metrics/report.json").get("published", {})
     for name, words in RESULTS.items():
