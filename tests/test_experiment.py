@@ -107,10 +107,10 @@ def test_a_recipe_runs_with_other_values_and_in_part(study):
     recipe.write_text("train_mlp: {momentum: 0.5, schedule: cosine}\ntrain_cnn: {epochs: 999}\n")
     study.commit("Add a recipe")
     make = ("make", "--old-file", "environment", "experiment", "RECIPE=small", "ONLY=train_mlp")
-    study.run(*make, "SET=train_mlp.momentum=0.9 preprocess.limit=[600,200]")
+    study.run(*make, "SET=train_mlp.momentum=0.9 eval_noise.examples=[0,1]")
     changed = diff(study, "params", "small")["params.yaml"]
     assert {name: value["new"] for name, value in changed.items()} == {
-        "preprocess.limit": [600, 200],
+        "eval_noise.examples": [0, 1],
         "train_mlp.momentum": 0.9,
         "train_mlp.schedule": "cosine",
     }
