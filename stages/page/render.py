@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import re
 from pathlib import Path
 
 import jinja2
@@ -53,7 +54,7 @@ def render(found: dict, charts: dict[str, dict]) -> tuple[str, str]:
         library=_script(vl_convert.javascript_bundle()),
         script=_script((HERE / "playground.js").read_text(encoding="utf-8")),
     )
-    return plain, page
+    return re.sub(r"\n{3,}", "\n\n", plain), page
 
 
 def _picture(pixels) -> str:
