@@ -90,7 +90,7 @@ BAD = {
     "stalled": (OK + A[:5], "timed out"),
     "endless": (OK + bytes(200_000_000), "more than 9000 bytes"),
     "dripping": (OK + A, "slower than 5000 bytes per second"),
-    "dripping_head": (b"HTTP/1.0 200 OK\r\n" + b"X: 1\r\n" * 20, "slower than 5000 bytes"),
+    "dripping_head": (b"HTTP/1.0 200 OK\r\n" + b"X: 1\r\n" * 90, "slower than 5000 bytes"),
 }
 # Folder of the server: how many bytes it sends at a time, and the seconds after each.
 PACE = {
