@@ -306,9 +306,11 @@ def test_wrong_parameters_of_any_stage_are_refused_before_anything_runs(study):
     study.change(preprocess__limit=[1000, 300], preprocess__validation=1000)
     done = study.run(*COMMAND, check=False)
     assert done.stderr == (
-        "error: preprocess.validation = 1000: there are 1000 training images\n"
-        "error: eval_noise.examples = 300: the test images are 0 to 299\n"
+        "error: preprocess.validation = 1000: limit allows 1000 training images; hold out fewer\n"
     )
+    study.change(preprocess__validation="test")
+    done = study.run(*COMMAND, check=False)
+    assert done.stderr == "error: eval_noise.examples = 300: the test images are 0 to 299\n"
 
 
 @pytest.mark.parametrize(
