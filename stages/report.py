@@ -56,6 +56,13 @@ def read_cells(grid: GridParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(cells), pd.concat(histories)
 
 
+def read_seeds(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Read what other seeds gave for published `numbers`: metric (its name), seed, value."""
+    seeds = pd.read_csv("measured/seeds.csv", dtype={"metric": str, "value": float})
+    names = dict(zip(numbers.file + ":" + numbers.key, numbers["name"], strict=True))
+    return seeds.assign(metric=seeds.metric.map(names)).dropna(subset="metric")
+
+
 def read_robust(path: Path) -> pd.DataFrame | None:
     """Read the rates of the network that trained on noise: seed, noise_level, kind, rate."""
     if not path.exists():
@@ -82,6 +89,7 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
     outs = [out for stage in read_yaml("dvc.lock")["stages"].values() for out in stage["outs"]]
     cells, sweep_histories = read_cells(grid)
     images, labels = dataset.load("test")
+    numbers = pd.read_csv("published/numbers.csv")
     return SimpleNamespace(
         parameters=parameters,
         inputs=sorted(
@@ -93,9 +101,9 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
         measured={name: read_json(f"metrics/{name}.json") for name in STAGES},
         histories={name: pd.read_csv(f"plots/{name}/history.csv") for name in STAGES},
         logs={path.stem: pd.read_csv(path) for path in Path("published").glob("*_history*.csv")},
-        numbers=pd.read_csv("published/numbers.csv"),
+        numbers=numbers,
         notebook=pd.read_csv("published/notebook_rerun_noise.csv"),
-        seeds=pd.read_csv("measured/seeds.csv", dtype={"metric": str, "value": float}),
+        seeds=read_seeds(numbers),
         robust=read_robust(Path("measured/robust.csv")),
         cells=cells,
         sweep_histories=sweep_histories,
