@@ -114,7 +114,7 @@ def copy_project(folder: Path) -> Project:
         if (ROOT / name).is_file():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, target)
+            shutil.copy(ROOT / name, target)
     project = Project(folder)
     project.run("git", "init", "--quiet", "--initial-branch", "main")
     project.run("git", "config", "user.name", "Test")

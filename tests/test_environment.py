@@ -45,7 +45,7 @@ def hostile(tmp_path):
     """Return the settings of a user whose every file and variable is in the way."""
     for name, text in HOME.items():
         path = tmp_path / "home" / name
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     folders = {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(tmp_path / "home" / "modules")}
     return DROPPED | IGNORED | folders
