@@ -1,5 +1,6 @@
 """Tell the study with this run's numbers, each published one beside it."""
 
+import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,8 @@ from page.render import render
 FOLDER = Path("plots/report")
 STAGES = ("train_mlp", "train_cnn", "train_ae")
 NETWORKS = ("mlp", "cnn", "autoencoder")
+# The names that tools/verify.py gives to the metrics of eval_noise.
+EVALUATION = r"eval_noise.json:cnn\.level_(?P<noise_level>[\d.]+)\.(?P<kind>\w+)$"
 
 
 class GridParameters(Parameters, section="sweep_l2.grid"):
@@ -27,6 +30,10 @@ class GridParameters(Parameters, section="sweep_l2.grid"):
 
     factors: several(Factor)
     replicates: several(Replicate)
+
+    def cells(self) -> list[tuple]:
+        """List factor and replicate of each cell."""
+        return list(itertools.product(self.factors, self.replicates))
 
 
 def read_json(path: str) -> dict:
@@ -41,13 +48,38 @@ def read_yaml(path: str) -> dict:
 def read_cells(grid: GridParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the sweep: a row for each training, and a row for each of their epochs."""
     cells, histories = [], []
-    for factor in grid.factors:
-        for replicate in grid.replicates:
-            name = name_cell(factor, replicate)
-            cells.append(read_json(f"metrics/sweep_l2/{name}.json"))
-            history = pd.read_csv(f"plots/sweep_l2/{name}.csv")
-            histories.append(history.assign(factor=factor, replicate=replicate))
+    for factor, replicate in grid.cells():
+        name = name_cell(factor, replicate)
+        cells.append(read_json(f"metrics/sweep_l2/{name}.json"))
+        history = pd.read_csv(f"plots/sweep_l2/{name}.csv")
+        histories.append(history.assign(factor=factor, replicate=replicate))
     return pd.DataFrame(cells), pd.concat(histories)
+
+
+def read_seeds(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Read what other seeds gave for published `numbers`: metric (its name), seed, value."""
+    seeds = pd.read_csv("measured/seeds.csv", dtype={"metric": str, "value": float})
+    names = dict(zip(numbers.file + ":" + numbers.key, numbers["name"], strict=True))
+    return seeds.assign(metric=seeds.metric.map(names)).dropna(subset="metric")
+
+
+def read_robust(path: Path) -> pd.DataFrame | None:
+    """Read the rates of the network that trained on noise: seed, noise_level, kind, rate."""
+    if not path.exists():
+        return None
+    table = pd.read_csv(path)
+    place = table.metric.str.extract(EVALUATION)
+    place["noise_level"] = place.noise_level.astype(float)
+    return place.assign(seed=table.seed, rate=table.value).dropna()
+
+
+def remove_other_cells(grid: GridParameters) -> None:
+    """Remove the files of cells that have left the grid; DVC's cache keeps them."""
+    names = {name_cell(*cell) for cell in grid.cells()}
+    for pattern in "metrics/sweep_l2/*.json", "plots/sweep_l2/*.csv":
+        for path in Path().glob(pattern):
+            if path.stem not in names:
+                path.unlink()
 
 
 def read_run(grid: GridParameters) -> SimpleNamespace:
@@ -56,8 +88,8 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
     del parameters["fetch"]  # has no influence: whatever the source, the same bytes
     outs = [out for stage in read_yaml("dvc.lock")["stages"].values() for out in stage["outs"]]
     cells, sweep_histories = read_cells(grid)
-    robust = Path("measured/robust.csv")
     images, labels = dataset.load("test")
+    numbers = pd.read_csv("published/numbers.csv")
     return SimpleNamespace(
         parameters=parameters,
         inputs=sorted(
@@ -69,10 +101,10 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
         measured={name: read_json(f"metrics/{name}.json") for name in STAGES},
         histories={name: pd.read_csv(f"plots/{name}/history.csv") for name in STAGES},
         logs={path.stem: pd.read_csv(path) for path in Path("published").glob("*_history*.csv")},
-        numbers=pd.read_csv("published/numbers.csv"),
+        numbers=numbers,
         notebook=pd.read_csv("published/notebook_rerun_noise.csv"),
-        seeds=pd.read_csv("measured/seeds.csv", dtype={"metric": str, "value": float}),
-        robust=pd.read_csv(robust) if robust.exists() else None,
+        seeds=read_seeds(numbers),
+        robust=read_robust(Path("measured/robust.csv")),
         cells=cells,
         sweep_histories=sweep_histories,
         counts=pd.read_csv("plots/eval_noise/rates.csv"),
@@ -88,6 +120,7 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
 
 
 def main(parameters: GridParameters) -> None:
+    remove_other_cells(parameters)
     run = read_run(parameters)
     metrics = findings.measure(run)
     found = findings.find(run, metrics)

@@ -90,7 +90,7 @@ BAD = {
     "stalled": (OK + A[:5], "timed out"),
     "endless": (OK + bytes(200_000_000), "more than 9000 bytes"),
     "dripping": (OK + A, "slower than 5000 bytes per second"),
-    "dripping_head": (b"HTTP/1.0 200 OK\r\n" + b"X: 1\r\n" * 20, "slower than 5000 bytes"),
+    "dripping_head": (b"HTTP/1.0 200 OK\r\n" + b"X: 1\r\n" * 90, "slower than 5000 bytes"),
 }
 # Folder of the server: how many bytes it sends at a time, and the seconds after each.
 PACE = {
@@ -128,16 +128,17 @@ def server():
 
 @pytest.mark.parametrize("way", HONEST)
 def test_honest_server_is_used(folder, server, way):
-    fetch([f"{server}/{way}/".replace("http", "HTTP")], 0.3)
+    fetch([f"{server}/{way}/".replace("http", "HTTP")], 3)
     assert_fetched(folder)
 
 
 @pytest.mark.parametrize("way", BAD)
 def test_bad_server_is_reported_and_next_used(folder, server, here, capsys, monkeypatch, way):
-    monkeypatch.setattr(module, "PACKAGE_BYTES", module.SLOWEST)  # a second for each source
+    # Five seconds for each source: an honest answer takes none, but the machine may be busy.
+    monkeypatch.setattr(module, "PACKAGE_BYTES", 5 * module.SLOWEST)
     start = time.monotonic()
     fetch([f"{server}/{way}", str(here)], 0.3)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 20
     [line] = [line for line in capsys.readouterr().out.splitlines() if f"/{way}: a-ubyte" in line]
     assert BAD[way][1] in line
     assert_fetched(folder)

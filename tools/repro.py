@@ -11,7 +11,6 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 import argparse
 import concurrent.futures
 import contextlib
-import functools
 import importlib
 import json
 import logging
@@ -70,22 +69,6 @@ def check_yaml(path: str) -> None:
         sys.exit(f"error: {where}: {getattr(error, 'problem', error)}")
 
 
-def check_images(preprocess, eval_noise) -> list[str]:
-    """Return which numbers of images do not fit each other."""
-    training, test = preprocess.limit or (60_000, 10_000)
-    held, last = preprocess.validation, max(eval_noise.examples)
-    wrong = {
-        f"preprocess.limit = {training} {test}: at most 60,000 and 10,000": (
-            training > 60_000 or test > 10_000
-        ),
-        f"preprocess.validation = {held}: there are {training} training images": (
-            held != "test" and held >= training
-        ),
-        f"eval_noise.examples = {last}: the test images are 0 to {test - 1}": last >= test,
-    }
-    return [line for line, is_wrong in wrong.items() if is_wrong]
-
-
 def check(commands: dict[str, str]) -> list:
     """Return the parameters in the stages' commands, as objects of the stages' classes.
 
@@ -102,6 +85,7 @@ def check(commands: dict[str, str]) -> list:
             continue
         if len(command.encode()) > LONGEST:
             problems.append(f"params.yaml: {stage} has lists too long for a command line")
+            continue
         script, words = re.search(r"stages/(\w+)\.py(.*)", command).groups()
         kind, *_ = typing.get_type_hints(importlib.import_module(script).main).values()
         try:
@@ -109,20 +93,15 @@ def check(commands: dict[str, str]) -> list:
         except wrong as error:
             problems += error.args
     if {"preprocess", "eval_noise"} <= parameters.keys():
-        problems += check_images(parameters["preprocess"], parameters["eval_noise"])
+        last = max(parameters["eval_noise"].examples)
+        _, test = parameters["preprocess"].limit or (0, 10_000)
+        if last >= test:
+            problems.append(f"eval_noise.examples = {last}: the test images are 0 to {test - 1}")
     for line in dict.fromkeys(problems):  # the cells of the sweep share theirs
         print(f"error: {line}", file=sys.stderr)
     if problems:
         sys.exit(2)
     return list(parameters.values())
-
-
-def set_lock_aside() -> None:
-    """Move an unreadable dvc.lock to logs; DVC's cache of runs restores what was in it."""
-    if re.search("^<<<<<<<", LOCK.read_text(errors="replace"), re.M):
-        sys.exit(f"error: {LOCK} has conflict markers; take a side: git checkout --ours {LOCK}")
-    LOCK.replace(LOGS / LOCK)
-    print(f"{LOCK} was cut off by a kill: moved to {LOGS}; DVC's cache restores what was in it")
 
 
 def order_lock(repo, names: list[str]) -> None:
@@ -203,10 +182,10 @@ class Progress:
                 self.say(f"{name} runs")
         return ready
 
-    def end(self, name: str, code: int) -> None:
-        """Say what became of a stage that has ended with an exit code."""
+    def end(self, name: str, failed: bool) -> None:
+        """Say what became of a stage that has ended."""
         took = time.monotonic() - self.began.pop(name)
-        if code:
+        if failed:
             self.failed.append(name)
             return self.say(f"{name} failed")
         self.ended.append(name)
@@ -221,17 +200,17 @@ class Progress:
         return self.say(f"{label}, {words} ({len(self.ended)} of {len(self.needs)})")
 
     def look(self, name: str) -> tuple[str, float]:
-        """Return how far a running stage is, in words, and the seconds it needs; 0: unknown."""
+        """Return how far a running stage is, in words, and the seconds it needs; 0: none known."""
         text = read_log(name)
-        lines = [line for line in text.splitlines() if line and not line.startswith(("Runn", ">"))]
         left = max(0.0, self.expect(name) - (time.monotonic() - self.began[name]))
         if "blocked by:" in text:
             return "waits for another DVC command", left
-        if lines and (epoch := EPOCH.fullmatch(lines[-1])):
+        *_, line = "runs", *re.findall(r"^(?:epoch|noise level) .*", text, re.M)
+        if epoch := EPOCH.fullmatch(line):
             done, total, metrics, seconds = epoch.groups()
             left = (int(total) - int(done)) * float(seconds)
             return f"epoch {done}/{total}  {metrics.split('  ')[-1]}", left
-        return lines[-1] if lines else "starts", left
+        return line, left
 
     def time_left(self) -> str:
         """Return the time until the end, in words."""
@@ -245,6 +224,8 @@ class Progress:
 
     def __rich__(self) -> Group:
         head, table = Table.grid(padding=(0, 2)), Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
         count = f"{len(self.ended)} of {len(self.needs)}"
         passed = clock(time.monotonic() - self.start)
         bar = ProgressBar(len(self.needs), len(self.ended), width=20)
@@ -293,22 +274,27 @@ def workers(count: int, scheduler: str | None):
         yield client.get_executor(), lambda: sum(client.nthreads().values())
 
 
-def run_stages(progress: Progress, jobs: dict, pool, count_workers) -> None:
-    """Start stages as workers and what they wait for allow, until nothing more can be done."""
+def run_stages(progress: Progress, count_workers, submit) -> None:
+    """Run each stage when a worker is free and what it needs has ended; then let DVC judge."""
+
+    def has_failed(future) -> bool:
+        return bool(future.exception() or future.result())
+
     futures = {}
     with Live(progress, console=progress.console, transient=True, auto_refresh=False) as live:
+        progress.say(f"{len(progress.needs)} stages to run, {progress.time_left()}")
         while futures or progress.waiting:
             progress.slots = count_workers()
-            for name in progress.take_ready():
-                futures[name] = pool.submit(guard, str(ROOT), jobs[name])
+            futures |= {name: submit(name) for name in progress.take_ready()}
             if not futures and progress.slots:
-                return  # what waits needs something that failed
+                break  # what waits needs something that failed
             time.sleep(PAUSE)
             for name in [name for name, future in futures.items() if future.done()]:
-                future = futures.pop(name)
-                progress.end(name, 1 if future.exception() else future.result())
-            live.refresh()
+                progress.end(name, has_failed(futures.pop(name)))
             progress.report()
+            live.refresh()
+        if not progress.failed and has_failed(submit("dvc")):
+            progress.failed.append("dvc")
 
 
 def wait_for_stages() -> None:
@@ -352,10 +338,13 @@ def open_study(targets: list[str]) -> tuple:
         except DvcException as error:
             if any(busy in str(error) for busy in BUSY):
                 time.sleep(1)
-            elif str(LOCK) in str(error):
-                set_lock_aside()
-            else:
+                continue
+            if str(LOCK) not in str(error):
                 raise
+        if re.search("^<<<<<<<", LOCK.read_text(errors="replace"), re.M):
+            sys.exit(f"error: {LOCK} has conflict markers; take a side: git checkout --ours {LOCK}")
+        LOCK.replace(LOGS / LOCK)
+        print(f"{LOCK} was cut off by a kill: moved to {LOGS}; DVC's cache restores its content")
 
 
 def count_slots(parameters: list) -> int:
@@ -367,18 +356,16 @@ def count_slots(parameters: list) -> int:
     return max(1, min(cores // threads, memory // TRAINING))
 
 
-def finish(progress: Progress, judge: dict) -> int:
-    """Say which stages failed, or let DVC judge the whole and show the results."""
-    failed = progress.failed
-    # In a thread: a signal must reach this program while it waits.
-    pool = concurrent.futures.ThreadPoolExecutor(1)
-    if not failed and pool.submit(guard, str(ROOT), judge).result():
-        failed = ["dvc"]
-    for name in failed:
+def finish(progress: Progress) -> int:
+    """Show the logs of what failed, or the results; return the exit code."""
+    for name in progress.failed:
         lines = "\n  ".join(read_log(name).splitlines()[-12:])
         print(f"error: {name} failed; the end of {LOGS / name}.log:\n  {lines}", file=sys.stderr)
-    if failed:
+    if progress.failed:
         return 1
+    if "report" not in progress.ended:
+        progress.say("done")
+        return 0
     progress.say(f"done; open {ROOT / 'report.html'}")
     published = read_json("metrics/report.json").get("published", {})
     for name, words in RESULTS.items():
@@ -393,29 +380,32 @@ def repro(run: str, targets: list[str], count: int | None, scheduler: str | None
     repo, graph, changed = open_study(targets)
     stages = {stage.addressing: stage for stage in plan_repro(graph)}
     plan = plan_repro(graph, collect_stages(repo, targets)) if targets else stages.values()
-    make_job = functools.partial(dict, run=run)
-    needs, jobs = {}, {}
+    needs = {}
     for stage in plan:
-        name = stage.addressing
         before = [other.addressing for other in graph[stage] if other.addressing in needs]
-        if name in changed or before:
-            needs[name] = before
-            jobs[name] = make_job(
-                log=f"logs/{name}.log",
-                outputs=[os.path.relpath(out.fs_path) for out in stage.outs],
-                words=[*REPRO, "--single-item", name],
-            )
-    code = 0
+        if before or stage.addressing in changed:
+            needs[stage.addressing] = before
+
+    def make_job(name: str) -> dict:
+        job = {"run": run, "log": str(LOGS / f"{name}.log")}
+        if name not in needs:  # dvc, the judge
+            return job | {"outputs": [], "words": [*REPRO, *targets]}
+        outputs = [os.path.relpath(out.fs_path) for out in stages[name].outs]
+        return job | {"outputs": outputs, "words": [*REPRO, "--single-item", name]}
+
     parameters = check({name: stage.cmd for name, stage in stages.items()}) if needs else []
     if dry or not needs:
         print("\n".join(needs) or "Data and pipelines are up to date.")
+        code = 0
     else:
         progress = Progress(needs, count or count_slots(parameters))
-        progress.say(f"{len(needs)} stages, {progress.slots} at a time, {progress.time_left()}")
         with workers(progress.slots, scheduler) as (pool, count_workers):
-            run_stages(progress, jobs, pool, count_workers)
-        judge = make_job(log="logs/dvc.log", outputs=[], words=[*REPRO, *targets])
-        code = finish(progress, judge)
+            run_stages(
+                progress,
+                count_workers,
+                lambda name: pool.submit(guard, str(ROOT), make_job(name)),
+            )
+        code = finish(progress)
     if not dry:
         order_lock(repo, list(stages))
     return code

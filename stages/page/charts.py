@@ -58,7 +58,7 @@ def _list_rates(curves: dict[str, pd.DataFrame], word: str) -> pd.DataFrame:
 def _rate_layers(colour: dict, titles: bool, **extra) -> list[dict]:
     """Lines of noisy and denoised rates over the level, their spread, and chance."""
     level, rate = (LEVEL, RATE) if titles else (None, None)
-    x = _number("noise level", level, [0, 1], grid=False, tickCount=10 if titles else 2)
+    x = _number("noise level", level, [0, 1], grid=False, tickCount=5 if titles else 2)
     y = _number("rate", rate, [0, 1], tickCount=5)
     chance = {"type": "rule", "strokeDash": [2, 3], "color": GREY}
     spread = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour}

@@ -121,7 +121,8 @@ def draw_confusion(predictions) -> plt.Figure:
 def draw_digits(rows: list, notes: list[list[str]], labels: list[str]) -> plt.Figure:
     """Draw rows of digits, (28, 28) from 0 to 255, with a note under each, labels on the left."""
     count = max(len(row) for row in rows)
-    figure, axis = plt.subplots(figsize=(1.3 * count + 0.7, 1.65 * len(rows)))
+    figure, axis = plt.subplots(figsize=(1.3 * count + 0.9, 1.5 * len(rows) + 0.3), layout="none")
+    figure.subplots_adjust(left=0.8 / figure.get_figwidth(), right=0.99, bottom=0.01, top=0.92)
     for row, digits in enumerate(rows):
         for column, pixels in enumerate(digits):
             place = (32 * column, 32 * column + 28, 38 * row + 28, 38 * row)

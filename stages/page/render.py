@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import re
 from pathlib import Path
 
 import jinja2
@@ -38,11 +39,10 @@ def render(found: dict, charts: dict[str, dict]) -> tuple[str, str]:
     )
     environment.filters |= FILTERS
     text = environment.get_template("report.md.j2")
-    plain = text.render(found, figure=_link, chart=_link, page=False)
+    plain = text.render(found, show=_link, page=False)
     rich = text.render(
         found,
-        figure=_figure,
-        chart=lambda name, finding: _chart(name, finding, charts[name]),
+        show=lambda name, finding: _figure(name, finding, charts.get(name)),
         page=True,
     )
     body = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table").render(rich)
@@ -54,7 +54,7 @@ def render(found: dict, charts: dict[str, dict]) -> tuple[str, str]:
         library=_script(vl_convert.javascript_bundle()),
         script=_script((HERE / "playground.js").read_text(encoding="utf-8")),
     )
-    return plain, page
+    return re.sub(r"\n{3,}", "\n\n", plain), page
 
 
 def _picture(pixels) -> str:
@@ -69,29 +69,30 @@ def _data_uri(png: bytes) -> str:
 
 
 def _link(name: str, finding: str) -> str:
-    return f"![{finding}](plots/report/{name}.png)\n\n*{finding}.*"
+    return f"\n![{finding}](plots/report/{name}.png)\n\n*{finding}.*\n"
 
 
-def _figure(name: str, finding: str, alive: str = "", table: str = "") -> str:
+def _figure(name: str, finding: str, chart: dict | None) -> str:
+    """Place a picture; of a chart also where it comes alive, and its table to open."""
+    label = html.escape(finding)
     source = _data_uri(Path(f"plots/report/{name}.png").read_bytes())
-    image = f'<img class="drawing" src="{source}" alt="{html.escape(finding)}">'
-    caption = f"<figcaption>{html.escape(finding)}.</figcaption>"
-    return f"<figure>{alive}{image}{caption}{table}</figure>"
+    parts = [f'<img class="drawing" src="{source}" alt="{label}">']
+    parts.append(f"<figcaption>{label}.</figcaption>")
+    if chart:
+        alive = f'<div data-chart="{name}"></div>'
+        parts.insert(0, f'<div class="chart" role="img" aria-label="{label}">{alive}</div>')
+        parts.append(_table(chart["title"], **chart["usermeta"]))
+    return f"\n<figure>{''.join(parts)}</figure>\n"
 
 
-def _chart(name: str, finding: str, chart: dict) -> str:
-    """Place a chart: alive with JavaScript, else as the picture, with its table to open."""
-    label = f'role="img" aria-label="{html.escape(finding)}"'
-    alive = f'<div class="chart" data-chart="{name}" {label}></div>'
-    cells = [[_word(cell) for cell in row] for row in chart["usermeta"]["data"]]
-    head = "".join(f'<th scope="col">{column}</th>' for column in chart["usermeta"]["columns"])
-    rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in cells)
-    title = html.escape(chart["title"])
-    table = (
-        f"<details><summary>Numbers of this chart: {title}</summary>"
-        f"<table>\n<thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody>\n</table></details>"
+def _table(title: str, columns: list[str], data: list[list]) -> str:
+    head = "".join(f'<th scope="col">{column}</th>' for column in columns)
+    rows = ("".join(f"<td>{_word(cell)}</td>" for cell in row) for row in data)
+    body = "".join(f"<tr>{row}</tr>\n" for row in rows)
+    return (
+        f"<details><summary>Numbers of this chart: {html.escape(title)}</summary>"
+        f"<table>\n<thead><tr>{head}</tr></thead><tbody>\n{body}</tbody>\n</table></details>"
     )
-    return _figure(name, finding, alive, table)
 
 
 def _word(cell) -> str:
