@@ -128,7 +128,7 @@ def small_project(folder: Path) -> Project:
     project = copy_project(folder)
     project.parameters = small(project.parameters)
     (folder / "dvc.lock").unlink(missing_ok=True)
-    for made in ("metrics", "plots"):
+    for made in ("metrics", "plots", "remote"):
         shutil.rmtree(folder / made, ignore_errors=True)
     project.commit("Small")
     return project
