@@ -161,13 +161,15 @@ def tell(study, *, good: bool, robust: bool = True, trained: float | None = None
     pd.concat(rates).to_csv(study.folder / "plots/eval_noise/rates.csv", index=False)
     if robust:
         rows = [
-            (seed, level, kind, rate)
+            (f"metrics/eval_noise.json:cnn.level_{level}.{kind}", seed, rate)
             for seed in range(3)
             for level in LEVELS
             for kind, rate in (("noisy", 0.6 if good else 0.9), ("denoised", 0.7 if good else 0.5))
         ]
-        table = pd.DataFrame(rows, columns=["seed", "noise_level", "kind", "rate"])
+        table = pd.DataFrame(rows, columns=["metric", "seed", "value"])
         table.to_csv(study.folder / "measured/robust.csv", index=False)
+    else:
+        (study.folder / "measured/robust.csv").unlink()
     if trained:
         study.change(train_cnn__noise_level=trained)
     predictions = pd.read_csv(study.folder / "plots/train_cnn/predictions.csv")
