@@ -245,11 +245,13 @@ class Progress:
 
 def guard(root: str, job: dict) -> int:
     """Run tools/guard.py in `root` with the `python` that runs this; return its exit code."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    # A Dask worker sets numbers of threads, some of which the stages refuse.
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
         [sys.executable, "tools/guard.py", json.dumps(job)],
         cwd=root,
-        env=os.environ | {"PATH": path},
+        env=environment,
         start_new_session=True,  # Ctrl-C reaches tools/repro.py only
     ).returncode
 
@@ -282,7 +284,8 @@ def run_stages(progress: Progress, count_workers, submit) -> None:
 
     futures = {}
     with Live(progress, console=progress.console, transient=True, auto_refresh=False) as live:
-        progress.say(f"{len(progress.needs)} stages to run, {progress.time_left()}")
+        count = len(progress.needs)
+        progress.say(f"{count} stages to run, {progress.time_left()}; what each says is in {LOGS}/")
         while futures or progress.waiting:
             progress.slots = count_workers()
             futures |= {name: submit(name) for name in progress.take_ready()}
@@ -328,6 +331,7 @@ def hold_folder():
 
 def open_study(targets: list[str]) -> tuple:
     """Return DVC's repository, the graph of its stages, and the names of those that changed."""
+    has_waited = False
     while True:
         repo = Repo(str(ROOT), _wait_for_lock=True)
         forget_dead(repo)
@@ -337,6 +341,9 @@ def open_study(targets: list[str]) -> tuple:
             sys.exit("error: sweep_l2.grid: factors and replicates are lists: [0.001], not 0.001")
         except DvcException as error:
             if any(busy in str(error) for busy in BUSY):
+                if not has_waited:
+                    print("another DVC command works in this folder: this run waits", flush=True)
+                has_waited = True
                 time.sleep(1)
                 continue
             if str(LOCK) not in str(error):
@@ -366,7 +373,7 @@ def finish(progress: Progress) -> int:
     if "report" not in progress.ended:
         progress.say("done")
         return 0
-    progress.say(f"done; open {ROOT / 'report.html'}")
+    progress.say("done; the page is report.html")
     published = read_json("metrics/report.json").get("published", {})
     for name, words in RESULTS.items():
         if row := published.get(name):
