@@ -1,13 +1,12 @@
 """The playground: it computes as Keras does and can be used without a mouse or a network."""
 
-import json
-
 import numpy as np
 import pytest
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
+from test_page import assert_quiet, visit
 
 from common.noise import salt_and_pepper
 from common.runtime import keras
@@ -44,19 +43,11 @@ def data(finished_study) -> list:
 @pytest.fixture
 def page(browser, finished_study):
     """The report in the browser; whatever a test does there, nothing is requested or fails."""
-    for kind in ("browser", "performance"):
-        browser.get_log(kind)  # forget what earlier pages did
-    browser.set_window_size(1280, 1200)
-    browser.get((finished_study.folder / "report.html").as_uri())
-    # Else the page scrolls smoothly while a test points.
-    script = "document.querySelector('.playground').scrollIntoView({behavior: 'instant'})"
-    browser.execute_script(script)
+    visit(browser, finished_study.folder / "report.html")
+    # Else the page scrolls while a test points.
+    browser.execute_script("document.querySelector('.playground').scrollIntoView()")
     yield browser
-    messages = [json.loads(line["message"])["message"] for line in browser.get_log("performance")]
-    sent = [line["params"] for line in messages if line["method"] == "Network.requestWillBeSent"]
-    kinds = {line["request"]["url"].split(":")[0] for line in sent}
-    assert "file" in kinds <= {"file", "data"}
-    assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
+    assert_quiet(browser)
 
 
 def find(page, selector: str):
@@ -201,11 +192,3 @@ def test_keyboard_alone_draws_and_picks(page):
     ActionChains(page).send_keys(Keys.TAB, Keys.ENTER).perform()
     wait_for_status(page, "Drawn: Perceptron ")
     assert np.ptp(np.nonzero(shown(page)["drawn"])[1]) > 10  # a 0
-
-
-def test_playground_is_hidden_without_javascript(browser, finished_study):
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    browser.get((finished_study.folder / "report.html").as_uri())
-    shown = find(browser, "h2").is_displayed()
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    assert not shown
