@@ -131,14 +131,12 @@ def test_published_numbers_are_placed_among_seeds_of_the_same_measure():
 def test_most_confused_pair_and_most_confident_mistakes():
     predictions = pd.DataFrame({"actual": [4, 4, 4, 9], "predicted": [9, 9, 4, 4]})
     predictions = predictions.assign(image=range(4), probability=[0.5, 0.6, 0.9, 0.7])
-    found = findings.find_mistakes(predictions, np.zeros((4, 28, 28, 1)))
+    images = np.zeros((4, 28, 28, 1))
+    found = findings.find_mistakes(predictions, images)
     assert found["confused"] == (4, 9, 2)
-    assert [note for note, _ in found["mistakes"][0]["notes"]] == [
-        "9 read as 4",
-        "4 read as 9",
-        "4 read as 9",
-    ]
-    assert findings.find_mistakes(predictions[2:3], np.zeros((4, 28, 28, 1)))["confused"] is None
+    worst = [text for text, _ in found["mistakes"][0]["notes"]]
+    assert worst == ["9 read as 4", "4 read as 9", "4 read as 9"]
+    assert findings.find_mistakes(predictions[2:3], images)["confused"] is None
 
 
 def test_parameters_are_stated_as_params_yaml_writes_them():

@@ -213,24 +213,19 @@ def compare_logs(run) -> pd.DataFrame:
     return table.assign(difference=table.this_run - table.published)[columns].round(6)
 
 
-def describe_layers(network) -> pd.DataFrame:
+def describe_layers(network: list) -> pd.DataFrame:
     """List what the report says of each layer."""
-    rows = []
-    for layer in network.layers:
-        shape = "\u00a0×\u00a0".join(map(str, layer.shape))
-        parameters = sum(weight.size for weight in layer.weights)
-        rows.append(
-            (
-                layer.name.replace("_", " "),
-                layer.kind,
-                layer.activation,
-                shape,
-                parameters,
-                layer.part,
-            )
-        )
-    columns = ["layer", "kind", "activation", "output", "parameters", "part"]
-    return pd.DataFrame(rows, columns=columns)
+    rows = [
+        {
+            "layer": layer.name.replace("_", " "),
+            "kind": f"{layer.kind}, {layer.activation}".removesuffix(", linear"),
+            "output": "\u00a0×\u00a0".join(map(str, layer.shape)),
+            "parameters": sum(weight.size for weight in layer.weights),
+            "part": layer.part,
+        }
+        for layer in network
+    ]
+    return pd.DataFrame(rows)
 
 
 def tabulate_noise(run, curves: dict) -> pd.DataFrame:
@@ -312,21 +307,18 @@ def find_noise(run) -> dict:
     trained = describe_noise(run.parameters["train_cnn"].get("noise_level"))
     table = tabulate_noise(run, curves)
     digits = {str(digit): noise_curve(group) for digit, group in own.groupby("digit")}
+    rates = pd.DataFrame({name: curve.denoised for name, curve in digits.items()})
     gain = {"cnn": largest_gain(curves[CNN]), "mlp": largest_gain(curves[MLP])}
-    at_gain = pd.Series(
-        {
-            digit: curve.set_index("noise_level").denoised.get(gain["cnn"]["noise_level"])
-            for digit, curve in digits.items()
-        }
-    )
+    easy = rates[table.noise_level == gain["cnn"]["noise_level"]].iloc[0]
     found = {
         "noise_table": table,
         "levels": show_levels(run, table),
         "claims": judge_claims(curves[CNN]),
         "gain": gain,
         "digits": digits,
-        "easiest": at_gain.idxmax(),
-        "hardest": at_gain.idxmin(),
+        "digit_rates": table[["noise_level"]].join(rates.add_prefix("digit_")),
+        "easiest": easy.idxmax(),
+        "hardest": easy.idxmin(),
         "notebook_half": crossing(run.notebook.noise_level, run.notebook.denoised),
         "trained": trained,
         "ways": None,
@@ -383,12 +375,11 @@ def published_metrics(numbers: pd.DataFrame) -> dict:
 
 def tabulate(run, found: dict) -> dict[str, pd.DataFrame]:
     """Make the tables of plots/report, which go into Git to compare branches by."""
-    digits = {f"digit_{digit}": curve.denoised for digit, curve in found["digits"].items()}
     return {
         "sweep": found["sweep_table"],
         "sweep_cells": run.cells,
         "noise": found["noise_table"],
-        "digits": pd.DataFrame({"noise_level": found["noise_table"].noise_level, **digits}),
+        "digits": found["digit_rates"],
         "published_numbers": found["numbers"],
         "published_logs": compare_logs(run),
     }
