@@ -128,7 +128,7 @@ def many_rates(curves: dict[str, pd.DataFrame], word: str, columns: int, size: i
     """A small chart of noisy and denoised rates for each of the `curves`, by name."""
     rows = pd.concat(list_rates(curve).assign(**{word: name}) for name, curve in curves.items())
     x = {**_axis(LEVEL, [0, 1], grid=False, values=[0, 0.5, 1]), "title": None}
-    y = {**_axis(RATE, [0, 1], tickCount=5), "title": None}
+    y = {**_axis(RATE, [0, 1], values=[0, 0.5, 1]), "title": None}
     chart = panels(lines(rows, x, y, _rule(y, 0.1)), word, curves, columns, size)
     table = pivot(rows.round(3), [word, "series"], LEVEL, RATE)
     return chart, table.sort_values(
