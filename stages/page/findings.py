@@ -337,34 +337,30 @@ def find(run, metrics: dict) -> dict:
     numbers = compare_numbers(run.numbers, files | {"metrics/report.json": metrics}, run.seeds)
     layers = {name: describe_layers(network) for name, network in run.networks.items()}
     summary = summarise_sweep(run.cells)
-    noise, mistakes = find_noise(run), find_mistakes(run.predictions, run.test_images)
-    return (
-        metrics
-        | noise
-        | mistakes
-        | {
-            "parameters": run.parameters,
-            "training_images": run.training_images,
-            "test_images": len(run.predictions),
-            "mlp": run.measured["train_mlp"],
-            "cnn": run.measured["train_cnn"],
-            "ae": run.measured["train_ae"],
-            "ae_noise": describe_noise(run.parameters["train_ae"]["noise_level"]),
-            "layers": layers,
-            "widths": layers["mlp"].output[layers["mlp"].parameters > 0].astype(int),
-            "code_size": layers["autoencoder"].output.astype(int).min(),
-            "dense_parameters": int(run.cells.parameters.iloc[0]),
-            "right_probability": math.exp(-run.measured["train_mlp"]["test_loss"]),
-            "cells": len(run.cells),
-            "sweep_table": summary,
-            "lead": lead_of_best(summary),
-            "study": run.numbers.set_index("name").published.to_dict(),
-            "numbers": numbers,
-            "compared": int((numbers.place != "").sum()),
-            "within": int((numbers.place == "within").sum()),
-            "made_of": [flatten(run.parameters), run.inputs, run.versions],
-        }
-    )
+    found = {
+        "parameters": run.parameters,
+        "training_images": run.training_images,
+        "test_images": len(run.predictions),
+        "mlp": run.measured["train_mlp"],
+        "cnn": run.measured["train_cnn"],
+        "ae": run.measured["train_ae"],
+        "ae_noise": describe_noise(run.parameters["train_ae"]["noise_level"]),
+        "layers": layers,
+        "widths": layers["mlp"].output[layers["mlp"].parameters > 0].astype(int),
+        "code_size": layers["autoencoder"].output.astype(int).min(),
+        "dense_parameters": int(run.cells.parameters.iloc[0]),
+        "right_probability": math.exp(-run.measured["train_mlp"]["test_loss"]),
+        "cells": len(run.cells),
+        "sweep_table": summary,
+        "lead": lead_of_best(summary),
+        "study": run.numbers.set_index("name").published.to_dict(),
+        "numbers": numbers,
+        "compared": int((numbers.place != "").sum()),
+        "within": int((numbers.place == "within").sum()),
+        "made_of": [flatten(run.parameters), run.inputs, run.versions],
+    }
+    mistakes = find_mistakes(run.predictions, run.test_images)
+    return metrics | found | mistakes | find_noise(run)
 
 
 def published_metrics(numbers: pd.DataFrame) -> dict:
