@@ -15,10 +15,10 @@ from common.environment import VERSIONS
 from common.parameters import Parameters, several
 from common.results import write_csv, write_json
 from page import charts, figures, findings
+from page.figures import FOLDER
 from page.networks import playground, read_network
 from page.render import render
 
-FOLDER = Path("plots/report")
 STAGES = ("train_mlp", "train_cnn", "train_ae")
 NETWORKS = ("mlp", "cnn", "autoencoder")
 # The names that tools/verify.py gives to the metrics of eval_noise.
@@ -86,18 +86,15 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
     """Read what the stages left, and what was published; tables as in their files."""
     parameters = read_yaml("params.yaml")
     del parameters["fetch"]  # has no influence: whatever the source, the same bytes
-    outs = [out for stage in read_yaml("dvc.lock")["stages"].values() for out in stage["outs"]]
+    stages = read_yaml("dvc.lock")["stages"].values()
+    inputs = pd.DataFrame([out for stage in stages for out in stage["outs"]])[["path", "md5"]]
     cells, sweep_histories = read_cells(grid)
     images, labels = dataset.load("test")
     numbers = pd.read_csv("published/numbers.csv")
     return SimpleNamespace(
         parameters=parameters,
-        inputs=sorted(
-            (out["path"], out["md5"])
-            for out in outs
-            if out["path"].startswith(("data/", "models/"))
-        ),
-        versions=[line.split("==") for line in VERSIONS.read_text().split()],
+        inputs=inputs[inputs.path.str.contains("data/|models/")].sort_values("path"),
+        versions=pd.read_csv(VERSIONS, sep="==", names=["package", "version"], engine="python"),
         measured={name: read_json(f"metrics/{name}.json") for name in STAGES},
         histories={name: pd.read_csv(f"plots/{name}/history.csv") for name in STAGES},
         logs={path.stem: pd.read_csv(path) for path in Path("published").glob("*_history*.csv")},
@@ -128,11 +125,13 @@ def main(parameters: GridParameters) -> None:
     write_json("metrics/report.json", metrics)
     for name, table in findings.tabulate(run, found).items():
         write_csv(FOLDER / f"{name}.csv", table)
-    specifications = charts.specify(run, found)
-    figures.draw(run, found, specifications)
-    shown = {"Perceptron": run.networks["mlp"], "CNN": run.networks["cnn"]}
-    sampled = playground(shown, run.networks["autoencoder"], run.test_images, run.test_labels)
-    plain, page = render({**found, "playground": sampled}, specifications)
+    found["charts"] = charts.specify(run, found)
+    drawings = figures.draw(found)
+    cnn = "CNN, trained on noise" if found["trained"] else "CNN"
+    shown = {"Perceptron": run.networks["mlp"], cnn: run.networks["cnn"]}
+    denoiser = run.networks["autoencoder"]
+    found["playground"] = playground(shown, denoiser, run.test_images, run.test_labels)
+    plain, page = render(found, drawings)
     Path("report.md").write_text(plain, encoding="utf-8")
     Path("report.html").write_text(page, encoding="utf-8")
 

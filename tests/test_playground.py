@@ -1,13 +1,12 @@
 """The playground: it computes as Keras does and can be used without a mouse or a network."""
 
-import json
-
 import numpy as np
 import pytest
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
+from test_page import assert_quiet, visit
 
 from common.noise import salt_and_pepper
 from common.runtime import keras
@@ -44,19 +43,11 @@ def data(finished_study) -> list:
 @pytest.fixture
 def page(browser, finished_study):
     """The report in the browser; whatever a test does there, nothing is requested or fails."""
-    for kind in ("browser", "performance"):
-        browser.get_log(kind)  # forget what earlier pages did
-    browser.set_window_size(1280, 1200)
-    browser.get((finished_study.folder / "report.html").as_uri())
-    # Else the page scrolls smoothly while a test points.
-    script = "document.querySelector('.playground').scrollIntoView({behavior: 'instant'})"
-    browser.execute_script(script)
+    visit(browser, finished_study.folder / "report.html")
+    # Else the page scrolls while a test points.
+    browser.execute_script("document.querySelector('.playground').scrollIntoView()")
     yield browser
-    messages = [json.loads(line["message"])["message"] for line in browser.get_log("performance")]
-    sent = [line["params"] for line in messages if line["method"] == "Network.requestWillBeSent"]
-    kinds = {line["request"]["url"].split(":")[0] for line in sent}
-    assert "file" in kinds <= {"file", "data"}
-    assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
+    assert_quiet(browser)
 
 
 def find(page, selector: str):
@@ -94,14 +85,13 @@ def wait_for_status(page, text: str) -> None:
 def test_networks_are_read_as_keras_reads_them(tensorflow, finished_study, name):
     model = load(finished_study, name)
     network = read_network(finished_study.folder / f"models/{NETWORKS[name]}.keras")
-    assert (network.name, network.parameters) == (model.name, model.count_params())
-    arrays = [array for layer in network.layers for array in layer.weights]
+    arrays = [array for layer in network for array in layer.weights]
     for array, expected in zip(arrays, model.get_weights(), strict=True):
         np.testing.assert_array_equal(array, expected)
     parts = model.layers if name == "denoiser" else [model]
     layers = [layer for part in parts for layer in part.layers]
     expected = [(layer.name, layer.output.shape[1:]) for layer in layers]
-    assert [(layer.name, layer.shape) for layer in network.layers] == expected
+    assert [(layer.name, layer.shape) for layer in network] == expected
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no zip"])
@@ -181,15 +171,6 @@ def test_higher_noise_level_adds_to_a_lower_one(page):
     assert (shown(page)["noisy"] != seen[3]).any()
 
 
-def test_noise_level_is_shared_with_the_page(page):
-    page.execute_script("document.addEventListener('noiselevel', (e) => { told = e.detail.level })")
-    set_noise(page, 0.25)
-    assert page.execute_script("return told") == 0.25
-    event = "new CustomEvent('noiselevel', {detail: {level: 0.75}})"
-    page.execute_script(f"document.dispatchEvent({event})")
-    assert find(page, "[type=range]").get_property("value") == find(page, ".level").text == "0.75"
-
-
 def test_keyboard_alone_draws_and_picks(page):
     find(page, ".clear").click()
     wait_for_status(page, "Nothing is drawn.")
@@ -201,11 +182,3 @@ def test_keyboard_alone_draws_and_picks(page):
     ActionChains(page).send_keys(Keys.TAB, Keys.ENTER).perform()
     wait_for_status(page, "Drawn: Perceptron ")
     assert np.ptp(np.nonzero(shown(page)["drawn"])[1]) > 10  # a 0
-
-
-def test_playground_is_hidden_without_javascript(browser, finished_study):
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    browser.get((finished_study.folder / "report.html").as_uri())
-    shown = find(browser, "h2").is_displayed()
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    assert not shown

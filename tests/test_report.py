@@ -13,23 +13,25 @@ from page import findings
 LEVELS = [0.0, 0.5, 1.0]  # of the small study
 
 
-def test_level_where_a_rate_falls_below_one_half_is_interpolated():
-    assert findings.crossing([0, 0.5, 1], [0.9, 0.6, 0.4]) == pytest.approx(0.75)
-    assert findings.crossing([0, 1], [0.9, 0.8]) is None
-    assert findings.crossing([0.2, 1], [0.4, 0.1]) == 0.2
+@pytest.mark.parametrize(
+    ("levels", "rates", "expected"),
+    [([0, 0.5, 1], [0.9, 0.6, 0.4], 0.75), ([0, 1], [0.9, 0.8], None), ([0.2, 1], [0.4, 0.1], 0.2)],
+)
+def test_level_where_a_rate_falls_below_one_half_is_interpolated(levels, rates, expected):
+    assert findings.crossing(levels, rates) == pytest.approx(expected)
 
 
-def count(noisy, denoised, levels=LEVELS, classifier="cnn", draws=1):
-    """Make counts as eval_noise leaves them, with these rates in every draw."""
-    rows = []
-    for level, *rates in zip(levels, noisy, denoised, strict=True):
-        for kind, rate in zip(findings.KINDS, rates, strict=True):
-            for draw in range(draws):
-                for digit in range(10):
-                    place = (classifier, level, draw, kind, digit)
-                    rows.append((*place, 1000, round(1000 * rate)))
-    columns = "classifier noise_level draw kind digit images recognised"
-    return pd.DataFrame(rows, columns=columns.split())
+def count(noisy, denoised, classifier="cnn"):
+    """Make counts as eval_noise leaves them, with these rates in each of two draws."""
+    columns = ["classifier", "noise_level", "draw", "kind", "digit", "images", "recognised"]
+    rows = [
+        (classifier, level, draw, kind, digit, 1000, round(1000 * rate))
+        for level, *rates in zip(LEVELS, noisy, denoised, strict=True)
+        for kind, rate in zip(findings.KINDS, rates, strict=True)
+        for draw in range(2)
+        for digit in range(10)
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def curve(noisy, denoised, levels=None, std=0.0):
@@ -39,12 +41,12 @@ def curve(noisy, denoised, levels=None, std=0.0):
 
 
 def test_rates_are_means_over_all_digits_and_draws():
-    counts = count([0.9, 0.4, 0.1], [0.8, 0.6, 0.2], draws=2)
+    counts = count([0.9, 0.4, 0.1], [0.8, 0.6, 0.2])
     counts.loc[(counts.draw == 1) & (counts.noise_level == 0.5), "recognised"] += 100
-    found = findings.noise_curve(counts, "cnn")
+    found = findings.noise_curve(counts)
     assert list(found.noisy) == pytest.approx([0.9, 0.45, 0.1])
     assert list(found.denoised_std) == pytest.approx([0, 0.1 / np.sqrt(2), 0])
-    assert findings.noise_curve(counts[counts.draw == 0], "cnn").noisy_std.isna().all()
+    assert findings.noise_curve(counts[counts.draw == 0]).noisy_std.isna().all()
 
 
 def test_curves_say_where_denoising_helps_and_fails():
@@ -56,6 +58,7 @@ def test_curves_say_where_denoising_helps_and_fails():
         "noisy_rate_below_half_at": pytest.approx(5 / 12),
         "denoised_rate_below_half_at": pytest.approx(0.625),
     }
+    assert set(findings.noise_findings(curve([0.9], [0.7], levels=[0.3])).values()) == {None}
 
 
 def test_gain_within_the_spread_of_draws_does_not_count():
@@ -64,29 +67,26 @@ def test_gain_within_the_spread_of_draws_does_not_count():
     assert findings.noise_findings(curve(*rates, std=0.01))["denoising_helps_to"] == 0.5
 
 
-def test_levels_that_do_not_exist_are_none():
-    found = findings.noise_findings(curve([0.9], [0.7], levels=[0.3]))
-    assert set(found.values()) == {None}
-
-
-def judge(noisy, denoised, levels=(0.0, 0.1, 0.2, 0.8, 1.0)):
-    return [claim["verdict"] for claim in findings.judge_claims(curve(noisy, denoised, levels))]
-
-
 def test_published_claims_are_judged_by_the_curves():
-    assert judge([0.9, 0.9, 0.8, 0.1, 0.01], [0.8, 0.8, 0.9, 0.2, 0.01]) == ["holds"] * 4
-    assert judge([0.7, 0.9, 0.8, 0.3, 0.1], [0.8, 0.8, 0.7, 0.4, 0.1]) == ["does not hold"] * 4
-    assert judge([0.5], [0.5], levels=[0.15]) == ["not measured"] * 4
+    def judge(noisy, denoised, levels):
+        return list(findings.judge_claims(curve(noisy, denoised, levels))["this run"])
+
+    levels = [0.0, 0.1, 0.2, 0.8, 1.0]
+    assert judge([0.9, 0.9, 0.8, 0.1, 0.01], [0.8, 0.8, 0.9, 0.2, 0.01], levels) == ["holds"] * 4
+    against = [f"does not hold at {where}" for where in ("0", "0.2, 0.8", "0.8", "1")]
+    assert judge([0.7, 0.9, 0.8, 0.5, 0.1], [0.8, 0.8, 0.7, 0.4, 0.1], levels) == against
+    assert judge([0.5], [0.5], [0.15]) == ["not measured"] * 4
 
 
 def test_training_on_noise_is_compared_at_levels_that_both_have():
     own = curve([0.9, 0.5, 0.1], [0.8, 0.7, 0.1])
-    trained = curve([0.95, 0.85, 0.1], [0.8, 0.9, 0.1])
-    found = findings.compare_ways(own, trained)
+    found = findings.compare_ways(own, curve([0.95, 0.85, 0.1], [0.8, 0.9, 0.1], std=0.01))
     assert (found["levels"], found["ahead"], found["joint_ahead"]) == (1, 1, 1)
     assert found["cost"] == pytest.approx(-0.05)
-    assert found["most"]["noise_level"] == 0.5
+    assert (found["most"]["noise_level"], found["spread"]) == (0.5, 0.01)
     assert findings.compare_ways(own, curve([0.9], [0.9], levels=[0.4])) is None
+    single = curve([0.95, 0.85, 0.1], [0.8, 0.9, 0.1], std=np.nan)
+    assert findings.compare_ways(own, single)["spread"] is None
 
 
 def test_sweep_uses_all_replicates_and_the_sample_deviation():
@@ -123,60 +123,65 @@ def test_published_numbers_are_placed_among_seeds_of_the_same_measure():
     seeds = pd.DataFrame({"metric": ["a", "a", "b"], "value": [0.5, 1.5, 1.0]})
     found = findings.compare_numbers(numbers, {"m.json": {"x": 1.25, "y": {"z": None}}}, seeds)
     assert list(found.place) == ["within", "above", ""]
+    assert list(found.seeds[:2]) == [2, 1]
     assert found.difference[0] == 0.25
     assert np.isnan(found.this_run[1])
 
 
-def test_most_confused_pair():
+def test_most_confused_pair_and_most_confident_mistakes():
     predictions = pd.DataFrame({"actual": [4, 4, 4, 9], "predicted": [9, 9, 4, 4]})
-    assert findings.most_confused(predictions) == {"actual": 4, "predicted": 9, "count": 2}
-    assert findings.most_confused(predictions[2:3]) is None
+    predictions = predictions.assign(image=range(4), probability=[0.5, 0.6, 0.9, 0.7])
+    images = np.zeros((4, 28, 28, 1))
+    found = findings.find_mistakes(predictions, images)
+    assert found["confused"] == (4, 9, 2)
+    worst = [text for text, _ in found["mistakes"][0]["notes"]]
+    assert worst == ["9 read as 4", "4 read as 9", "4 read as 9"]
+    assert findings.find_mistakes(predictions[2:3], images)["confused"] is None
 
 
 def test_parameters_are_stated_as_params_yaml_writes_them():
-    nested = {"a": {"b": True, "c": None}, "d": [1, 0.5]}
-    assert findings.flatten(nested) == [("a.b", "true"), ("a.c", "null"), ("d", "[1, 0.5]")]
+    nested = {"a": {"b": True, "c": None, "e": "x"}, "d": [1, 0.5]}
+    found = findings.flatten(nested).to_numpy().tolist()
+    assert sorted(found) == [["a.b", "true"], ["a.c", "null"], ["a.e", "x"], ["d", "[1, 0.5]"]]
 
 
-def tell(study, *, good: bool, robust: bool = True, trained: float | None = None) -> str:
-    """Write the report on made-up measurements, every conclusion one way (`good`) or the other."""
+def tell(study, *, good: bool, seeds: int = 3, trained: float = 0.0) -> str:
+    """Write the report on made-up measurements, every conclusion one way (`good`) or the other.
+
+    `seeds` networks were trained on noise, and the run's own with the level `trained`.
+    """
 
     def change(path, **values):
-        path = study.folder / path
         path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
-    for name in "mlp", "cnn":
-        validation = 0.95 if good else 0.85
-        change(f"metrics/train_{name}.json", accuracy=0.9, validation_accuracy=validation)
-    change("metrics/train_cnn.json", test_accuracy=0.995 if good else 0.9)
-    for cell in (study.folder / "metrics/sweep_l2").glob("*.json"):
+    metrics = study.folder / "metrics"
+    accuracies = {"accuracy": 0.9, "validation_accuracy": 0.95 if good else 0.85}
+    change(metrics / "train_mlp.json", **accuracies)
+    change(metrics / "train_cnn.json", **accuracies, test_accuracy=0.995 if good else 0.9)
+    for cell in (metrics / "sweep_l2").glob("*.json"):
         lead = 0.002 if cell.stem.startswith("0.001") == good else 0
-        accuracy = (
-            (0.985 if good else 0.965) + lead + int(cell.stem[-1]) * (0.0001 if good else 0.004)
-        )
+        scatter = int(cell.stem[-1]) * (0.0001 if good else 0.004)
+        accuracy = (0.985 if good else 0.965) + lead + scatter
         change(cell, validation_accuracy=accuracy, test_accuracy=accuracy)
     noisy = [0.9, 0.4, 0.1] if good else [0.9, 0.8, 0.7]
     denoised = [0.95, 0.8, 0.3] if good else [0.8, 0.7, 0.6]
-    rates = [count(noisy, denoised, classifier=name, draws=2) for name in ("cnn", "mlp")]
-    pd.concat(rates).to_csv(study.folder / "plots/eval_noise/rates.csv", index=False)
-    if robust:
-        rows = [
-            (f"metrics/eval_noise.json:cnn.level_{level}.{kind}", seed, rate)
-            for seed in range(3)
-            for level in LEVELS
-            for kind, rate in (("noisy", 0.6 if good else 0.9), ("denoised", 0.7 if good else 0.5))
-        ]
-        table = pd.DataFrame(rows, columns=["metric", "seed", "value"])
-        table.to_csv(study.folder / "measured/robust.csv", index=False)
-    else:
+    rates = pd.concat(count(noisy, denoised, name) for name in ("cnn", "mlp"))
+    rates.to_csv(study.folder / "plots/eval_noise/rates.csv", index=False)
+    rows = [
+        (f"metrics/eval_noise.json:cnn.level_{level}.{kind}", seed, rate + 0.01 * seed)
+        for seed in range(seeds)
+        for level in LEVELS
+        for kind, rate in (("noisy", 0.6 if good else 0.9), ("denoised", 0.7 if good else 0.5))
+    ]
+    robust = pd.DataFrame(rows, columns=["metric", "seed", "value"])
+    robust.to_csv(study.folder / "measured/robust.csv", index=False)
+    if not seeds:
         (study.folder / "measured/robust.csv").unlink()
-    if trained:
-        study.change(train_cnn__noise_level=trained)
-    predictions = pd.read_csv(study.folder / "plots/train_cnn/predictions.csv")
-    predictions["predicted"] = predictions.actual
-    if not good:
-        predictions.loc[:5, "predicted"] = (predictions.actual[:6] + 1) % 10
-    predictions.to_csv(study.folder / "plots/train_cnn/predictions.csv", index=False)
+    study.change(train_cnn__noise_level=trained)
+    path = study.folder / "plots/train_cnn/predictions.csv"
+    predictions = pd.read_csv(path)
+    shift = (predictions.index < 6) & (not good)
+    predictions.assign(predicted=(predictions.actual + shift) % 10).to_csv(path, index=False)
     study.run(*study.command("report"))
     return (study.folder / "report.md").read_text().replace("\u00a0", " ")
 
@@ -209,8 +214,15 @@ def test_sentences_follow_the_measurements(study, good):
         assert (if_not in text) != good, if_not
 
 
-def test_report_without_a_noise_trained_network_speaks_of_this_run_only(study):
-    text = tell(study, good=True, robust=False)
+def test_report_says_how_many_networks_trained_on_noise_and_how_they_differ(study):
+    text = tell(study, good=True)
+    assert "with noise, with 3 seeds" in text
+    assert "seeds differ by at most 0.010 (standard deviation)" in text
+    assert "| Network trained on noise | noisy | 0.61 | 0.61 | 0.61 |" in text
+    text = tell(study, good=True, seeds=1)
+    assert "with noise, with 1 seed " in text
+    assert "seeds differ" not in text
+    text = tell(study, good=True, seeds=0)
     assert "This run has no network that trained on noise" in text
     assert "at level 0.5, from 40.0 % to 80.0 %" in text
 
@@ -222,6 +234,7 @@ def test_report_says_that_its_own_network_trained_on_noise(study, good):
     assert ("the network still gains from denoising" in text) == good
     assert ("the network needs no denoising" in text) != good
     assert "which has never seen noise" not in text
+    assert '<tbody data-name="CNN, trained on noise">' in (study.folder / "report.html").read_text()
 
 
 def test_text_states_the_protocol(study):
@@ -239,7 +252,7 @@ def test_links_of_the_markdown_lead_to_files_and_sections(finished_study):
     links = re.findall(r'\]\(([^)]+)\)|src="([^"]+)"', text)
     links = [link for pair in links for link in pair if link and not link.startswith("http")]
     figures = [link for link in links if link.endswith(".png")]
-    assert len(set(figures)) == len(figures) >= 10 + len(LEVELS)
+    assert len(set(figures)) == len(figures) == 11 + len(LEVELS)
     assert all((finished_study.folder / link).is_file() for link in figures)
     sections = {link for link in links if link not in figures}
     assert len(sections) >= 8

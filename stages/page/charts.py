@@ -1,6 +1,5 @@
-"""The charts, as Vega-Lite specifications: alive in the page, elsewhere as PNG.
+"""The charts, as Vega-Lite specifications, each with a table that says the same.
 
-Each carries its data, and in `usermeta` the table that says the same.
 Format: https://vega.github.io/vega-lite/docs/
 """
 
@@ -8,211 +7,214 @@ import json
 
 import pandas as pd
 
-from page.figures import BLUE, GREY, ORANGE, VERMILION
-
-LEVEL = "noise level (share of pixels replaced)"
-RATE = "true-positive rate"
-FINAL = "validation accuracy after the last epoch"
-AGAIN = " (notebook)"
+# Okabe and Ito's palette, made to be told apart with any kind of colour vision.
+# Source: https://jfly.uni-koeln.de/color/
+BLUE, ORANGE, VERMILION, GREY = "#0072B2", "#E69F00", "#D55E00", "#767676"
+SOLID, DASHED = [1, 0], [4, 3]
+LOOKS = ((ORANGE, SOLID), (BLUE, SOLID), (ORANGE, DASHED), (BLUE, DASHED))
+LEVEL, RATE, DEVIATION = "noise level", "true-positive rate", "standard deviation"
+ACCURACY = "validation accuracy"
+WORDS = {"this_run": "this run", "place": "published lies"}
 BAR = "M-0.15,-1H0.15V1H-0.15Z"
-# Solid for this run, dashed for what was published.
-COLOURS, DASHES = (ORANGE, BLUE) * 2, ([1, 0], [1, 0], [4, 3], [4, 3])
 
 
-def _chart(title: str, table, rows, **content) -> dict:
-    """Make a chart of `rows`; `table` says the same to those who read."""
+def _values(rows: pd.DataFrame) -> dict:
+    return {"values": json.loads(rows.to_json(orient="records"))}
+
+
+def _axis(field: str, domain=None, **axis) -> dict:
+    scale = {"domain": domain} if domain else {"zero": False}
+    return {"field": field, "title": field, "type": "quantitative", "scale": scale, "axis": axis}
+
+
+def _series(field: str, names, values, **legend) -> dict:
+    scale = {"domain": list(names), "range": list(values)}
+    return {"field": field, "type": "nominal", "title": None, "scale": scale, "legend": legend}
+
+
+def _rule(axis: dict, value: float) -> dict:
+    """Draw a dotted line at `value` of the vertical axis."""
+    mark = {"type": "rule", "strokeDash": [2, 3], "color": GREY, "aria": False}
+    return {"mark": mark, "encoding": {"y": {"datum": value, "title": axis["title"]}}}
+
+
+def lines(rows: pd.DataFrame, x: dict, y: dict, *layers) -> dict:
+    """Draw a line for each series of `rows`, with bars for deviations, and other `layers`.
+
+    `rows` has the fields of the axes `x` and `y`, "series", and perhaps "standard deviation".
+    """
+    names = rows["series"].unique()
+    colours, dashes = zip(*LOOKS[: len(names)], strict=True)
+    colour = _series("series", names, colours, symbolType="stroke", symbolSize=300)
+    encoding = {"x": x, "y": y, "color": colour, "strokeDash": _series("series", names, dashes)}
+    mark = {"type": "line", "point": {"size": 25}}
+    drawn = [*layers, {"mark": mark, "encoding": encoding}]
+    if DEVIATION in rows:
+        deviation = rows[DEVIATION].fillna(0)
+        value = rows[y["field"]]
+        rows = rows.assign(low=value - deviation, high=value + deviation)
+        ends = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour}
+        drawn.append({"mark": {"type": "rule", "strokeWidth": 2}, "encoding": ends})
+    return {"data": _values(rows.dropna(subset=y["field"])), "layer": drawn}
+
+
+def panels(chart: dict, field: str, order, columns: int, size: int) -> dict:
+    """Draw `chart` once for each value of `field`."""
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "title": title,
-        "data": {"values": json.loads(rows.to_json(orient="records"))},
-        "usermeta": json.loads(table.to_json(orient="split", index=False)),
-        **content,
+        "data": chart["data"],
+        "facet": {"field": field, "title": None, "sort": list(order)},
+        "columns": columns,
+        "spec": {"width": size, "height": size, "layer": chart["layer"]},
     }
 
 
-def _number(field: str, title: str | None, domain=None, **axis) -> dict:
-    scale = {"domain": domain} if domain else {"zero": False}
-    return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": axis}
+def pivot(rows: pd.DataFrame, index: list[str], columns: str, value: str) -> pd.DataFrame:
+    return rows.pivot(index=index, columns=columns, values=value).reset_index()
 
 
-def _series(names, values, **source) -> dict:
-    """Encode each of `names` as its value, with a legend of short lines."""
-    scale = {"domain": list(names), "range": list(values)}
-    legend = {"symbolType": "stroke", "symbolSize": 300}
-    return {"type": "nominal", "title": None, "scale": scale, "legend": legend, **source}
-
-
-def _list_rates(curves: dict[str, pd.DataFrame], word: str) -> pd.DataFrame:
-    """List the curves by name as rows: `word`, noise level, images, rate, deviation, low, high."""
-    parts = []
-    for name, curve in curves.items():
-        for kind in ("noisy", "denoised"):
-            part = pd.DataFrame({"noise level": curve.noise_level, "rate": curve[kind]})
-            part["standard deviation"] = curve[f"{kind}_std"].fillna(0)
-            parts.append(part.assign(images=kind, **{word: name}))
-    rows = pd.concat(parts)
-    low, high = rows.rate - rows["standard deviation"], rows.rate + rows["standard deviation"]
-    return rows.assign(low=low, high=high).round(6)
-
-
-def _rate_layers(colour: dict, titles: bool, **extra) -> list[dict]:
-    """Lines of noisy and denoised rates over the level, their spread, and chance."""
-    level, rate = (LEVEL, RATE) if titles else (None, None)
-    x = _number("noise level", level, [0, 1], grid=False, tickCount=5 if titles else 2)
-    y = _number("rate", rate, [0, 1], tickCount=5)
-    chance = {"type": "rule", "strokeDash": [2, 3], "color": GREY}
-    spread = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour}
-    line = {"type": "line", "point": {"size": 30}, "tooltip": True}
-    return [
-        {"mark": chance, "encoding": {"y": {"datum": 0.1, "title": rate}}},
-        {"mark": {"type": "rule", "strokeWidth": 2}, "encoding": spread},
-        {"mark": line, "encoding": {"x": x, "y": y, "color": colour, **extra}},
-    ]
-
-
-def history(title: str, y_title: str, own, published, measures: dict[str, str]) -> dict:
+def history(measure: str, own, published, measures: dict[str, str]):
     """Curves per epoch: `measures` names the columns to draw and what the legend calls them."""
-    named = published[["epoch", *measures]].rename(columns=measures)
-    wide = own[["epoch", *measures]].rename(columns=measures)
-    wide = wide.join(named.set_index("epoch").add_suffix(" (published)"), on="epoch")
-    curves = wide.columns[1:]
-    return _chart(
-        title,
-        wide,
-        wide.melt("epoch", var_name="curve", value_name=y_title).dropna(),
-        width="container",
-        height=260,
-        mark={"type": "line", "point": True, "tooltip": True},
-        encoding={
-            "x": _number("epoch", "epoch", [1, max(2, len(own))], tickMinStep=1, grid=False),
-            "y": _number(y_title, y_title, tickCount=6),
-            "color": _series(curves, COLOURS, field="curve"),
-            "strokeDash": _series(curves, DASHES, field="curve"),
-        },
+    parts = []
+    for table, suffix in ((own, ""), (published, " (published)")):
+        named = table.rename(columns=measures)
+        part = named.melt("epoch", list(measures.values()), "series", measure)
+        parts.append(part.assign(series=part.series + suffix))
+    rows = pd.concat(parts)
+    x = _axis("epoch", [1, max(2, int(rows.epoch.max()))], tickMinStep=1, grid=False)
+    return lines(rows, x, _axis(measure)), pivot(rows, ["epoch"], "series", measure)
+
+
+def sweep(cells: pd.DataFrame, summary: pd.DataFrame, hinton: float):
+    """Every training as a point, mean and deviation of each factor, Hinton's result."""
+    x, y = _axis("L2 factor", format="~g", grid=False, tickCount=5), _axis(ACCURACY)
+    names = {"factor": "L2 factor", "mean": ACCURACY, "std": DEVIATION}
+    rows = summary.rename(columns=names).assign(series="mean and standard deviation")
+    names = {"factor": "L2 factor", "validation_accuracy": ACCURACY}
+    dots = {
+        "data": _values(cells.rename(columns=names)[list(names.values())]),
+        "mark": {"type": "point", "filled": True, "color": BLUE, "opacity": 1},
+        "encoding": {"x": x, "y": y},
+    }
+    table = pivot(cells, ["factor"], "replicate", "validation_accuracy")
+    table = table.rename(columns=lambda name: f"training {name}" if name != "factor" else name)
+    return lines(rows, x, y, dots, _rule(y, hinton)), table.merge(summary, on="factor")
+
+
+def list_rates(curve: pd.DataFrame, suffix: str = "") -> pd.DataFrame:
+    """List a curve of `findings.summarise_draws` as rows: level, series, rate, deviation."""
+    parts = [
+        pd.DataFrame({LEVEL: curve.noise_level, "series": kind + suffix, RATE: curve[kind]})
+        for kind in ("noisy", "denoised")
+    ]
+    deviations = [curve.get(f"{kind}_std", 0 * curve.noisy) for kind in ("noisy", "denoised")]
+    return pd.concat(parts).assign(**{DEVIATION: pd.concat(deviations)}).round(6)
+
+
+def noise(curve: pd.DataFrame, notebook: pd.DataFrame):
+    """Figure 15: noisy and denoised rates, the notebook's, chance, a hidden line at each level."""
+    rows = pd.concat([list_rates(curve), list_rates(notebook, " (notebook)")])
+    x, y = _axis(LEVEL, [0, 1], grid=False, tickCount=5), _axis(RATE, [0, 1], tickCount=5)
+    chosen = {
+        "name": "levels",
+        "data": _values(curve[["noise_level"]].rename(columns={"noise_level": LEVEL})),
+        "mark": {"type": "rule", "color": VERMILION, "strokeWidth": 2, "opacity": 0},
+        "encoding": {"x": x},
+    }
+    table = pd.merge(curve, notebook, "left", "noise_level", suffixes=("", " (notebook)"))
+    return lines(rows, x, y, _rule(y, 0.1), chosen), table
+
+
+def many_rates(curves: dict[str, pd.DataFrame], word: str, columns: int, size: int):
+    """A small chart of noisy and denoised rates for each of the `curves`, by name."""
+    rows = pd.concat(list_rates(curve).assign(**{word: name}) for name, curve in curves.items())
+    x = {**_axis(LEVEL, [0, 1], grid=False, values=[0, 0.5, 1]), "title": None}
+    y = {**_axis(RATE, [0, 1], values=[0, 0.5, 1]), "title": None}
+    chart = panels(lines(rows, x, y, _rule(y, 0.1)), word, curves, columns, size)
+    table = pivot(rows.round(3), [word, "series"], LEVEL, RATE)
+    return chart, table.sort_values(
+        word, key=lambda names: names.map(list(curves).index), kind="stable"
     )
 
 
-def sweep(title: str, cells, summary, hinton: float) -> dict:
-    """Every training as a point, mean and deviation of each factor, Hinton's line."""
-    names = ("mean ± standard deviation", "each training", f"Hinton: {hinton} (published)")
-    mean, each, target = (_series(names, (BLUE, ORANGE, VERMILION), datum=name) for name in names)
-    rows = cells[["factor", "replicate", "validation_accuracy"]].merge(summary, on="factor")
-    deviation = rows["std"].fillna(0)
-    rows = rows.assign(low=rows["mean"] - deviation, high=rows["mean"] + deviation)
-    x = _number("factor", "L2 factor", format="~g", grid=False, tickCount=5)
-    y = _number("mean", FINAL, tickCount=6)
-    ends = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": mean}
-    point = {"type": "point", "filled": True, "opacity": 1, "tooltip": True}
-    dots = {"x": x, "y": {**y, "field": "validation_accuracy"}, "color": each}
-    trainings = cells.pivot(index="factor", columns="replicate", values="validation_accuracy")
-    return _chart(
-        title,
-        trainings.add_prefix("training ").reset_index().merge(summary, on="factor"),
-        rows,
-        width="container",
-        height=280,
-        layer=[
-            {"mark": {"type": "rule", "strokeWidth": 2}, "encoding": ends},
-            {
-                "mark": {"type": "line", "point": {"size": 70}, "tooltip": True},
-                "encoding": {"x": x, "y": y, "color": mean},
-            },
-            {"mark": point, "encoding": dots},
-            {
-                "mark": {"type": "rule", "strokeDash": [6, 4]},
-                "encoding": {"y": {"datum": hinton, "title": FINAL}, "color": target},
-            },
-        ],
-    )
-
-
-def noise(title: str, curve, notebook) -> dict:
-    """Figure 15: noisy and denoised rates, the notebook's, chance, and the chosen level."""
-    again = notebook.rename(columns={"noise_level": "noise level"})
-    again = again.melt("noise level", var_name="images", value_name="rate")
-    again = again.assign(images=again.images + AGAIN, low=again.rate, high=again.rate)
-    rows = pd.concat([_list_rates({"": curve}, ""), again])
-    names = rows.images.unique()
-    dashes = _series(names, DASHES, field="images")
-    chosen = {"datum": {"expr": "level"}, "type": "quantitative", "title": LEVEL}
-    return _chart(
-        title,
-        curve.join(notebook.set_index("noise_level").add_suffix(AGAIN), on="noise_level"),
-        rows,
-        width="container",
-        height=300,
-        params=[{"name": "level", "value": -1}],  # outside: no rule until the page sets it
-        layer=[
-            *_rate_layers(_series(names, COLOURS, field="images"), True, strokeDash=dashes),
-            {
-                "mark": {"type": "rule", "clip": True, "strokeWidth": 2, "color": VERMILION},
-                "encoding": {"x": chosen},
-            },
-        ],
-    )
-
-
-def facets(title: str, curves: dict, word: str, columns: int, width: int, height: int) -> dict:
-    """Small multiples of noisy and denoised rates, one for each name in `curves`."""
-    rows = _list_rates(curves, word)
-    colour = _series(("noisy", "denoised"), COLOURS[:2], field="images")
-    wide = rows.pivot(index=[word, "noise level"], columns="images")
-    wide = wide[["rate", "standard deviation"]].sort_index(level=1, sort_remaining=False)
-    wide.columns = [f"{images}, {measure}" for measure, images in wide.columns]
-    return _chart(
-        title,
-        wide.reset_index(),
-        rows,
-        facet={"field": word, "title": None, "sort": list(curves)},
-        columns=columns,
-        spec={"width": width, "height": height, "layer": _rate_layers(colour, False)},
-    )
-
-
-def published(title: str, numbers, seeds) -> dict:
+def published(numbers: pd.DataFrame, seeds: pd.DataFrame):
     """A strip for each published number: it, this run's and those of other seeds."""
     named = numbers.set_index("name").description
-    others = pd.DataFrame({"number": seeds.metric.map(named), "value": seeds.value})
-    runs = {
-        "other seeds": others,
-        "this run": pd.DataFrame({"number": numbers.description, "value": numbers.this_run}),
-        "published": pd.DataFrame({"number": numbers.description, "value": numbers.published}),
+    others = pd.DataFrame({"description": seeds.metric.map(named), "value": seeds.value})
+    parts = [others.assign(run="other seeds")]
+    for column in ("this_run", "published"):
+        part = numbers[["description", column]].set_axis(["description", "value"], axis=1)
+        parts.append(part.assign(run=column.replace("_", " ")))
+    runs = ("other seeds", "this run", "published")
+    axis = {"format": "~g", "tickCount": 3, "grid": False, "labelSeparation": 12}
+    encoding = {
+        "x": {**_axis("value", **axis), "title": None},
+        "color": _series("run", runs, (GREY, BLUE, VERMILION), columns=3),
+        "shape": _series("run", runs, (BAR, "circle", "diamond")),
     }
-    looks = {
-        "color": _series(runs, (GREY, BLUE, VERMILION), field="run", legend={}),
-        "shape": _series(runs, (BAR, "circle", "diamond"), field="run", legend={}),
+    mark = {"type": "point", "filled": True, "size": 110, "opacity": 1}
+    chart = {
+        "data": _values(pd.concat(parts).dropna()),
+        "layer": [{"mark": mark, "encoding": encoding}],
     }
-    mark = {"type": "point", "filled": True, "size": 120, "opacity": 1, "tooltip": True}
-    axis = _number("value", None, tickCount=3, grid=False)
-    return _chart(
-        title,
-        numbers.drop(columns="name").rename(columns={"description": "number"}),
-        pd.concat(rows.assign(run=run) for run, rows in runs.items()).dropna(),
-        facet={"field": "number", "title": None, "sort": list(numbers.description)},
-        columns=2,
-        spec={"width": 240, "height": 24, "mark": mark, "encoding": {"x": axis, **looks}},
-        resolve={"scale": {"x": "independent"}},
-    )
+    chart = panels(chart, "description", numbers.description, 2, 205)
+    chart["spec"]["height"] = 22
+    return chart | {"resolve": {"scale": {"x": "independent"}}}, numbers.drop(
+        columns="name"
+    ).rename(columns=WORDS)
 
 
-def specify(run, found: dict) -> dict[str, dict]:
-    """Specify every chart of the report, by the name of its PNG."""
+def confusion(predictions: pd.DataFrame):
+    """How many images of each digit are read as which; colour marks mistakes."""
+    counts = predictions.groupby(["actual", "predicted"]).size().rename("images").reset_index()
+    rows = counts.assign(mistakes=counts.images.where(counts.actual != counts.predicted, 0))
+    place = {"type": "ordinal", "scale": {"domain": list(range(10))}}
+    encoding = {
+        "x": {"field": "predicted", "title": "read as", "axis": {"labelAngle": 0}, **place},
+        "y": {"field": "actual", "title": "digit", **place},
+    }
+    scale = {"domainMin": 0, "range": ["white", "#7ab8de"], "interpolate": "rgb"}
+    colour = {"field": "mistakes", "type": "quantitative", "scale": scale, "legend": None}
+    layers = [
+        {"mark": "rect", "encoding": encoding | {"color": colour}},
+        {"mark": "text", "encoding": encoding | {"text": {"field": "images"}}},
+    ]
+    table = pivot(counts, ["actual"], "predicted", "images")
+    return {"data": _values(rows), "height": 300, "layer": layers}, table
+
+
+def autoencoder(layers: pd.DataFrame):
+    """Figure 3: a bar for each layer of the network, as wide as the layer."""
+    rows = pd.concat([layers.tail(1).assign(layer="input", part="input"), layers])
+    width = rows.output.astype(int)
+    rows = rows.assign(label=rows.output + " " + rows.layer, low=-width / 2, high=width / 2)
+    encoding = {
+        "x": {"field": "low", "type": "quantitative", "axis": None},
+        "x2": {"field": "high"},
+        "y": {"field": "label", "type": "nominal", "sort": None, "title": None},
+        "color": _series("part", ("input", "encoder", "decoder"), (GREY, BLUE, ORANGE), columns=3),
+    }
+    mark = {"type": "bar", "height": {"band": 0.6}}
+    return {"data": _values(rows), "height": 170, "mark": mark, "encoding": encoding}, layers
+
+
+def specify(run, found: dict) -> dict[str, tuple[dict, pd.DataFrame]]:
+    """Specify every chart, with its table, by the name of its file."""
     accuracies = {"accuracy": "training", "validation_accuracy": "validation"}
     losses = {"loss": "training", "validation_loss": "validation"}
-    histories = {
-        name: history(title, measure, run.histories[stage], run.logs[f"{stage}_history"], curves)
-        for name, title, measure, stage, curves in (
-            ("figure_01_perceptron", "Perceptron 64-64", "accuracy", "train_mlp", accuracies),
-            ("cnn", "Convolutional network", "accuracy", "train_cnn", accuracies),
-            ("autoencoder", "Autoencoder", "binary cross-entropy", "train_ae", losses),
-        )
-    }
-    digits = {str(digit): rates for digit, rates in found["digits"].groupby("digit")}
-    cnn, summary = found["curves"]["cnn"], found["sweep_table"]
-    return histories | {
-        "figure_02_sweep": sweep("Weight decay", run.cells, summary, found["hinton"]),
-        "figure_15_rates": noise("Noisy and denoised digits", cnn, run.notebook),
-        "digits": facets("Each of the ten digits", digits, "digit", 5, 96, 84),
-        "classifiers": facets("Each classifier", found["named_curves"], "classifier", 3, 165, 150),
-        "published": published("Published numbers", found["numbers"], run.seeds),
+    own, logs, curves = run.histories, run.logs, found["curves"]
+    return {
+        "figure_01_perceptron": history(
+            "accuracy", own["train_mlp"], logs["train_mlp_history"], accuracies
+        ),
+        "cnn": history("accuracy", own["train_cnn"], logs["train_cnn_history"], accuracies),
+        "autoencoder": history(
+            "binary cross-entropy", own["train_ae"], logs["train_ae_history"], losses
+        ),
+        "confusion": confusion(run.predictions),
+        "figure_02_sweep": sweep(run.cells, found["sweep_table"], found["study"]["sweep_hinton"]),
+        "figure_03_autoencoder": autoencoder(found["layers"]["autoencoder"]),
+        "figure_15_rates": noise(curves["Convolutional network"], run.notebook),
+        "digits": many_rates(found["digits"], "digit", 5, 65),
+        "classifiers": many_rates(curves, "classifier", 3, 120),
+        "published": published(found["numbers"], run.seeds),
     }

@@ -1,28 +1,27 @@
 """Every number and verdict that the report states: analysis, no drawing."""
 
+import json
 import math
 
 import numpy as np
 import pandas as pd
 
 CHANCE = 0.1  # ten digits, about equally frequent
-KINDS = ("noisy", "denoised")
-HINTON = "sweep_hinton"
-LOG_COLUMNS = ["log", "epoch", "measure", "published", "this_run", "difference"]
+KINDS = ["noisy", "denoised"]
+CNN, MLP = "Convolutional network", "Perceptron"
 
 
-def crossing(levels, rates, threshold: float = 0.5):
-    """Find the level, interpolated, at which `rates` first fall below `threshold`.
+def crossing(levels, rates) -> float | None:
+    """Find the level, interpolated, at which `rates` first fall below one half.
 
     None where they never do; the first level where they start below.
     """
-    if rates[0] < threshold:
-        return levels[0]
-    for index in range(1, len(levels)):
-        if rates[index] < threshold:
-            share = (rates[index - 1] - threshold) / (rates[index - 1] - rates[index])
-            return levels[index - 1] + share * (levels[index] - levels[index - 1])
-    return None
+    levels, rates = np.array(levels), np.array(rates)
+    below = np.flatnonzero(rates < 0.5)
+    if not below.size:
+        return None
+    pair = [below[0], max(below[0] - 1, 0)]
+    return float(np.interp(0.5, rates[pair], levels[pair]))
 
 
 def summarise_draws(rates: pd.Series) -> pd.DataFrame:
@@ -35,19 +34,10 @@ def summarise_draws(rates: pd.Series) -> pd.DataFrame:
     return levels.mean().join(levels.std(ddof=1).add_suffix("_std")).reset_index()
 
 
-def noise_curve(counts: pd.DataFrame, classifier: str) -> pd.DataFrame:
-    """Summarise the true-positive rates of one classifier; columns as in `summarise_draws`."""
-    own = counts[counts.classifier == classifier]
-    draws = own.groupby(["noise_level", "draw", "kind"])[["images", "recognised"]].sum()
-    return summarise_draws(draws.recognised / draws.images)
-
-
-def digit_rates(counts: pd.DataFrame, classifier: str) -> pd.DataFrame:
-    """Rate of each digit over all draws: columns as in `summarise_draws`, and digit."""
-    own = counts[counts.classifier == classifier]
-    sums = own.groupby(["noise_level", "digit", "kind"])[["images", "recognised"]].sum()
-    rates = (sums.recognised / sums.images).unstack("kind").reset_index()
-    return rates.assign(noisy_std=np.nan, denoised_std=np.nan)
+def noise_curve(counts: pd.DataFrame, over: str = "draw") -> pd.DataFrame:
+    """Summarise the true-positive rates of a classifier over draws or digits."""
+    sums = counts.groupby(["noise_level", over, "kind"])[["images", "recognised"]].sum()
+    return summarise_draws(sums.recognised / sums.images)
 
 
 def noise_findings(curve: pd.DataFrame) -> dict:
@@ -60,13 +50,12 @@ def noise_findings(curve: pd.DataFrame) -> dict:
     spread = np.hypot(curve.denoised_std.fillna(0), curve.noisy_std.fillna(0))
     helps = curve.noise_level[gain > 2 * spread]
     cost = -gain[curve.noise_level == 0]
-    levels = list(curve.noise_level)
     return {
         "denoising_costs_on_clean": None if cost.empty else cost.iloc[0],
         "denoising_helps_from": None if helps.empty else helps.min(),
         "denoising_helps_to": None if helps.empty else helps.max(),
-        "noisy_rate_below_half_at": crossing(levels, list(curve.noisy)),
-        "denoised_rate_below_half_at": crossing(levels, list(curve.denoised)),
+        "noisy_rate_below_half_at": crossing(curve.noise_level, curve.noisy),
+        "denoised_rate_below_half_at": crossing(curve.noise_level, curve.denoised),
     }
 
 
@@ -76,40 +65,23 @@ def largest_gain(curve: pd.DataFrame) -> dict:
     return curve.assign(gain=gain).loc[gain.idxmax()].to_dict()
 
 
-def judge_claims(curve: pd.DataFrame) -> list[dict]:
-    """Judge the published findings about noise by the measured curve.
-
-    Each has the claim, what was measured, and the verdict: "holds", "does not hold" or
-    "not measured".
-    """
-    level = curve.noise_level
-    ahead = curve.denoised > curve.noisy
-    best = curve[list(KINDS)].max(axis=1)
-    judged = (
-        ("Noisy images are read better at noise levels 0 and 0.1.", level <= 0.1, ~ahead),
-        ("Denoised images are read better from 0.2 to 0.8.", level.between(0.2, 0.8), ahead),
-        (
-            "Denoising has failed from 0.8 (our measure: at most twice chance).",
-            level.between(0.8, 0.95),
-            curve.denoised <= 2 * CHANCE,
-        ),
-        (
-            "At level 1 the rate is almost nil (our measure: below half of chance, 0.1).",
-            level == 1,
-            best < CHANCE / 2,
-        ),
-    )
-    claims = []
-    for claim, chosen, holds in judged:
-        verdict = "holds" if holds[chosen].all() else "does not hold"
-        measured = "; ".join(
-            f"{row.noise_level:g}: {row.noisy:.3f} noisy, {row.denoised:.3f} denoised"
-            for row in curve[chosen].iloc[[0, -1] if chosen.sum() > 1 else slice(None)].itertuples()
-        )
-        if not chosen.any():
-            measured, verdict = "no such noise level", "not measured"
-        claims.append({"claim": claim, "measured": measured, "verdict": verdict})
-    return claims
+def judge_claims(curve: pd.DataFrame) -> pd.DataFrame:
+    """Judge the published findings about noise by the measured curve."""
+    level, ahead = curve.noise_level, curve.denoised > curve.noisy
+    failed = curve.denoised <= 2 * CHANCE
+    nil = curve[KINDS].max(axis=1) < CHANCE / 2
+    judged = {
+        "Noisy images are read better at noise levels 0 and 0.1": (level <= 0.1, ~ahead),
+        "Denoised images are read better from 0.2 to 0.8": (level.between(0.2, 0.8), ahead),
+        "Denoising has failed from 0.8 (for us: at most twice chance)": (level >= 0.8, failed),
+        "At level 1 the rate is almost nil (for us: below half of chance)": (level == 1, nil),
+    }
+    verdicts = []
+    for chosen, holds in judged.values():
+        against = ", ".join(f"{value:g}" for value in level[chosen & ~holds])
+        verdict = f"does not hold at {against}" if against else "holds"
+        verdicts.append(verdict if chosen.any() else "not measured")
+    return pd.DataFrame({"published claim": judged.keys(), "this run": verdicts})
 
 
 def compare_ways(own: pd.DataFrame, trained: pd.DataFrame) -> dict | None:
@@ -124,42 +96,20 @@ def compare_ways(own: pd.DataFrame, trained: pd.DataFrame) -> dict | None:
         return None
     clean = both[both.noise_level == 0]
     lead = noisy.noisy_trained - noisy.denoised
+    spread = trained[["noisy_std", "denoised_std"]].max(axis=None)
     return {
         "most": noisy.loc[lead.idxmax(), ["noise_level", "noisy_trained", "denoised"]].to_dict(),
         "levels": len(noisy),
-        "ahead": int((noisy.noisy_trained > noisy.denoised).sum()),
+        "ahead": int((lead > 0).sum()),
         "joint_ahead": int((noisy.denoised_trained > noisy.noisy_trained).sum()),
         "cost": None if clean.empty else (clean.noisy - clean.noisy_trained).iloc[0],
-        "half_at": crossing(list(trained.noise_level), list(trained.noisy)),
+        "half_at": crossing(trained.noise_level, trained.noisy),
+        "spread": None if np.isnan(spread) else spread,
     }
 
 
-def name_curves(curves: dict, robust: pd.DataFrame | None, trained: str) -> dict:
-    """Name the curves of the classifiers as charts and tables show them."""
-    noised = ", trained on noise" if trained else ""
-    named = {"Perceptron": curves["mlp"], f"Convolutional network{noised}": curves["cnn"]}
-    return named if robust is None else named | {"Network trained on noise": robust}
-
-
-def list_ways(named: dict, levels: list[float]) -> list[tuple[str, list[str]]]:
-    """Write the rate of every way to read noisy digits at each level, "–" where not measured."""
-    return [
-        (f"{name}{how}", [f"{rate:.3f}".replace("nan", "–") for rate in rates])
-        for name, curve in named.items()
-        for kind, how in (("noisy", ""), ("denoised", ", denoised first"))
-        for rates in [curve.set_index("noise_level")[kind].reindex(levels)]
-    ]
-
-
-def digit_order(rates: pd.DataFrame, level: float) -> list[int]:
-    """Order the digits by how often they are read at `level` after denoising, rarest first."""
-    at_level = rates[rates.noise_level == level].dropna(subset="denoised")
-    return list(at_level.sort_values("denoised", kind="stable").digit)
-
-
-def describe_noise(parameters: dict) -> str:
-    """Word the noise that the convolutional network was trained on; "" for none."""
-    level = parameters["train_cnn"].get("noise_level") or 0
+def describe_noise(level) -> str:
+    """Word the noise level that a network was trained with; "" for none."""
     if isinstance(level, list):
         return f"levels from {level[0]:g} to {level[1]:g}"
     return f"level {level:g}" if level else ""
@@ -204,28 +154,23 @@ def lead_of_best(sweep: pd.DataFrame) -> dict | None:
     ranked = sweep.sort_values("mean", ascending=False, kind="stable")
     if len(ranked) < 2 or ranked["std"].isna().iloc[0]:
         return None
-    gap = ranked["mean"].iloc[0] - ranked["mean"].iloc[1]
-    return {"gap": gap, "spread": ranked["std"].iloc[0], "factor": ranked.factor.iloc[0]}
+    return {"gap": -ranked["mean"].diff().iloc[1], "spread": ranked["std"].iloc[0]}
 
 
-def most_confused(predictions: pd.DataFrame) -> dict | None:
-    """Find the pair of digits mixed up most often; None where there is no mistake."""
+def find_mistakes(predictions: pd.DataFrame, images) -> dict:
+    """Find the pair mixed up most often, and the ten mistakes with the highest probability."""
     wrong = predictions[predictions.actual != predictions.predicted]
-    if wrong.empty:
-        return None
-    counts = wrong.groupby(["actual", "predicted"]).size()
-    actual, predicted = counts.idxmax()
-    return {"actual": int(actual), "predicted": int(predicted), "count": int(counts.max())}
-
-
-def worst_mistakes(predictions: pd.DataFrame, images, most: int = 10) -> list[dict]:
-    """List the misread images whose wrong digit has the highest probability, with `pixels`."""
-    wrong = predictions[predictions.actual != predictions.predicted]
-    worst = wrong.sort_values("probability", ascending=False, kind="stable").head(most)
-    rows = worst.to_dict("records")
-    for row in rows:
-        row["pixels"] = np.rint(images[row["image"], ..., 0] * 255).astype(np.uint8)
-    return rows
+    worst = wrong.sort_values("probability", ascending=False, kind="stable").head(10)
+    notes = [(f"{row.actual} read as {row.predicted}", False) for row in worst.itertuples()]
+    pixels = np.rint(images[worst.image, ..., 0] * 255).astype(np.uint8)
+    pairs = wrong.groupby(["actual", "predicted"]).size()
+    return {
+        "confused": None if wrong.empty else (*pairs.idxmax(), pairs.max()),
+        "mistakes": [
+            {"kind": "", "pixels": pixels[half], "notes": notes[half]}
+            for half in (slice(5), slice(5, None))
+        ],
+    }
 
 
 def compare_numbers(numbers: pd.DataFrame, metrics: dict, seeds: pd.DataFrame) -> pd.DataFrame:
@@ -243,8 +188,8 @@ def compare_numbers(numbers: pd.DataFrame, metrics: dict, seeds: pd.DataFrame) -
     table = numbers[["name", "description", "published"]].copy()
     table["this_run"] = pd.Series(measured, dtype=float)
     table["difference"] = (table.this_run - table.published).round(6)
-    spread = seeds.groupby("metric").value.agg(["min", "max"])
-    table["lowest"], table["highest"] = table.name.map(spread["min"]), table.name.map(spread["max"])
+    spread = seeds.groupby("metric").value.agg(["count", "min", "max"])
+    table[["seeds", "lowest", "highest"]] = spread.reindex(table.name).to_numpy()
     places = [table.published < table.lowest, table.published > table.highest, table.lowest.notna()]
     table["place"] = np.select(places, ["below", "above", "within"], "")
     return table
@@ -260,60 +205,67 @@ def compare_logs(run) -> pd.DataFrame:
         own[f"sweep_l2_history_{factor}"] = group.groupby("epoch", as_index=False).mean()
     tables = []
     for name in sorted(own.keys() & run.logs.keys()):
-        measures = [column for column in run.logs[name] if column != "epoch"]
-        both = [
-            frame.melt("epoch", measures, "measure", value).set_index(["epoch", "measure"])
-            for frame, value in ((run.logs[name], "published"), (own[name], "this_run"))
-        ]
-        tables.append(pd.concat(both, axis=1, join="inner").reset_index().assign(log=name))
+        published = run.logs[name].melt("epoch", var_name="measure", value_name="published")
+        measured = own[name].melt("epoch", var_name="measure", value_name="this_run")
+        tables.append(published.merge(measured, on=["epoch", "measure"]).assign(log=name))
     table = pd.concat(tables)
-    return table.assign(difference=table.this_run - table.published)[LOG_COLUMNS].round(6)
+    columns = ["log", "epoch", "measure", "published", "this_run", "difference"]
+    return table.assign(difference=table.this_run - table.published)[columns].round(6)
 
 
-def describe_layers(network) -> list[dict]:
+def describe_layers(network: list) -> pd.DataFrame:
     """List what the report says of each layer."""
-    return [
+    rows = [
         {
-            "name": layer.name.replace("_", " "),
-            "kind": layer.kind,
-            "shape": "\u00a0×\u00a0".join(str(size) for size in layer.shape),
+            "layer": layer.name.replace("_", " "),
+            "kind": f"{layer.kind}, {layer.activation}".removesuffix(", linear"),
+            "output": "\u00a0×\u00a0".join(map(str, layer.shape)),
             "parameters": sum(weight.size for weight in layer.weights),
+            "part": layer.part,
         }
-        for layer in network.layers
+        for layer in network
     ]
+    return pd.DataFrame(rows)
 
 
-def explore_noise(run, curves: dict[str, pd.DataFrame]) -> list[dict]:
-    """Gather what figures 4-14 show at each level: pixels, readings, and the numbers."""
-    examples = run.examples[run.examples.classifier == "cnn"]
+def tabulate_noise(run, curves: dict) -> pd.DataFrame:
+    """Join what was measured at each noise level."""
     closeness = run.reconstruction.groupby(["noise_level", "kind"])[["ssim", "psnr"]].mean()
+    closeness = closeness.unstack("kind")
+    closeness.columns = [f"{kind}_{measure}" for measure, kind in closeness.columns]
+    digits = noise_curve(run.counts[run.counts.classifier == "cnn"], "digit")
+    perceptron = curves[MLP].set_index("noise_level").add_suffix("_perceptron")
+    return (
+        curves[CNN]
+        .join(digits[KINDS].add_suffix("_digit_mean"))
+        .join(perceptron, on="noise_level")
+        .join(closeness, on="noise_level")
+    )
+
+
+def show_levels(run, table: pd.DataFrame) -> list[dict]:
+    """Gather what figures 4-14 show: the row of `table` for each level, pixels and readings."""
+    examples = run.examples[run.examples.classifier == "cnn"]
     levels = []
     for index, level in enumerate(run.parameters["eval_noise"]["noise_levels"]):
         rows = []
         for kind, pixels in zip(("original", *KINDS), run.pixels[index], strict=True):
             read = examples[(examples.noise_level == level) & (examples.kind == kind)]
-            rows.append({"kind": kind, "pixels": pixels, "read": read.to_dict("records")})
-        rates = {
-            name: curve[curve.noise_level == level].iloc[0].to_dict()
-            for name, curve in curves.items()
-        }
-        closest = {kind: closeness.loc[(level, kind)].to_dict() for kind in KINDS}
-        levels.append({"level": level, "rows": rows, "rates": rates, "closeness": closest})
+            notes = [
+                (f"{row.predicted} ({row.probability:.2f})", row.predicted != row.actual)
+                for row in read.itertuples()
+            ]
+            rows.append({"kind": kind, "pixels": pixels, "notes": notes})
+        numbers = table[table.noise_level == level].iloc[0].to_dict()
+        levels.append(numbers | {"noise_level": level, "rows": rows})
     return levels
 
 
-def flatten(parameters: dict, prefix: str = "") -> list[tuple[str, str]]:
+def flatten(parameters: dict) -> pd.DataFrame:
     """List nested parameters with dotted names, values as params.yaml writes them."""
-    words = {None: "null", True: "true", False: "false"}
-    pairs = []
-    for name, value in parameters.items():
-        if isinstance(value, dict):
-            pairs += flatten(value, f"{prefix}{name}.")
-        elif value is None or isinstance(value, bool):
-            pairs.append((f"{prefix}{name}", words[value]))
-        else:
-            pairs.append((f"{prefix}{name}", str(value)))
-    return pairs
+    [values] = pd.json_normalize(parameters).to_dict("records")
+    rows = [(name, json.dumps(value).strip('"')) for name, value in values.items()]
+    return pd.DataFrame(rows, columns=["parameter", "value"])
 
 
 def none_for_nan(table: pd.DataFrame) -> list[dict]:
@@ -323,10 +275,12 @@ def none_for_nan(table: pd.DataFrame) -> list[dict]:
 
 def measure(run) -> dict:
     """Work out the numbers of metrics/report.json but for the comparison with the study."""
-    sweep = summarise_sweep(run.cells)
     # Chosen by validation, of the highest the first; only then the test images are looked at.
     best = run.cells.loc[run.cells.validation_accuracy.idxmax()]
-    hinton = run.numbers.set_index("name").published[HINTON]
+    hinton = run.numbers.set_index("name").published["sweep_hinton"]
+    noise = {
+        name: noise_findings(noise_curve(group)) for name, group in run.counts.groupby("classifier")
+    }
     return {
         "best": {
             # A word, since DVC shows numbers with five decimals: 1e-06 would be 0.0.
@@ -337,68 +291,76 @@ def measure(run) -> dict:
         },
         "sweep": {
             f"factor_{row['factor']}": {name: row[name] for name in ("mean", "std", "best")}
-            for row in none_for_nan(sweep)
+            for row in none_for_nan(summarise_sweep(run.cells))
         },
         "selection_bias": selection_bias(run.cells, run.sweep_histories),
-        "noise": noise_findings(noise_curve(run.counts, "cnn")),
-        "perceptron_noise": noise_findings(noise_curve(run.counts, "mlp")),
+        "noise": noise["cnn"],
+        "perceptron_noise": noise["mlp"],
     }
 
 
-def find(run, metrics: dict) -> dict:
-    """Gather everything that the text and the charts state; `metrics` as `measure` made them."""
-    files = {f"metrics/{name}.json": values for name, values in run.measured.items()}
-    curves = {name: noise_curve(run.counts, name) for name in ("cnn", "mlp")}
-    robust = None
+def find_noise(run) -> dict:
+    """Gather what sections 4b to 4d state."""
+    own = run.counts[run.counts.classifier == "cnn"]
+    perceptron = run.counts[run.counts.classifier == "mlp"]
+    curves = {MLP: noise_curve(perceptron), CNN: noise_curve(own)}
+    trained = describe_noise(run.parameters["train_cnn"].get("noise_level"))
+    table = tabulate_noise(run, curves)
+    digits = {str(digit): noise_curve(group) for digit, group in own.groupby("digit")}
+    rates = pd.DataFrame({name: curve.denoised for name, curve in digits.items()})
+    gain = {"cnn": largest_gain(curves[CNN]), "mlp": largest_gain(curves[MLP])}
+    easy = rates[table.noise_level == gain["cnn"]["noise_level"]].iloc[0]
+    found = {
+        "noise_table": table,
+        "levels": show_levels(run, table),
+        "claims": judge_claims(curves[CNN]),
+        "gain": gain,
+        "digits": digits,
+        "digit_rates": table[["noise_level"]].join(rates.add_prefix("digit_")),
+        "easiest": easy.idxmax(),
+        "hardest": easy.idxmin(),
+        "notebook_half": crossing(run.notebook.noise_level, run.notebook.denoised),
+        "trained": trained,
+        "ways": None,
+    }
     if run.robust is not None:
         robust = summarise_draws(run.robust.set_index(["noise_level", "kind", "seed"]).rate)
-    trained = describe_noise(run.parameters)
-    gain = {name: largest_gain(curve) for name, curve in curves.items()}
-    files["metrics/report.json"] = metrics
-    digits = digit_rates(run.counts, "cnn")
-    named = name_curves(curves, robust, trained)
-    numbers = compare_numbers(run.numbers, files, run.seeds)
-    return {
-        **metrics,
+        found["ways"] = None if trained else compare_ways(curves[CNN], robust)
+        found["robust_seeds"] = run.robust.seed.nunique()
+        curves["Network trained on noise"] = robust
+    return found | {"curves": curves}
+
+
+def find(run, metrics: dict) -> dict:
+    """Gather everything that text and charts state; `metrics` as `measure` made them."""
+    files = {f"metrics/{name}.json": values for name, values in run.measured.items()}
+    numbers = compare_numbers(run.numbers, files | {"metrics/report.json": metrics}, run.seeds)
+    layers = {name: describe_layers(network) for name, network in run.networks.items()}
+    summary = summarise_sweep(run.cells)
+    found = {
         "parameters": run.parameters,
         "training_images": run.training_images,
         "test_images": len(run.predictions),
         "mlp": run.measured["train_mlp"],
         "cnn": run.measured["train_cnn"],
         "ae": run.measured["train_ae"],
-        "networks": {name: describe_layers(network) for name, network in run.networks.items()},
-        "widths": [layer.shape[-1] for layer in run.networks["mlp"].layers if layer.weights],
-        "code_size": min(layer.shape[-1] for layer in run.networks["autoencoder"].layers),
+        "ae_noise": describe_noise(run.parameters["train_ae"]["noise_level"]),
+        "layers": layers,
+        "widths": layers["mlp"].output[layers["mlp"].parameters > 0].astype(int),
+        "code_size": layers["autoencoder"].output.astype(int).min(),
         "dense_parameters": int(run.cells.parameters.iloc[0]),
         "right_probability": math.exp(-run.measured["train_mlp"]["test_loss"]),
-        "hinton": run.numbers.set_index("name").published[HINTON],
         "cells": len(run.cells),
-        "sweep_table": summarise_sweep(run.cells),
-        "lead": lead_of_best(summarise_sweep(run.cells)),
-        "confused": most_confused(run.predictions),
-        "mistakes": worst_mistakes(run.predictions, run.test_images),
-        "curves": curves,
-        "digits": digits,
-        "gain": gain,
-        "claims": judge_claims(curves["cnn"]),
-        "draws": run.parameters["eval_noise"]["draws"],
-        "levels": explore_noise(run, curves),
-        "trained": trained,
-        "robust": robust,
-        "ways": None if robust is None or trained else compare_ways(curves["cnn"], robust),
-        "digit_order": digit_order(digits, gain["cnn"]["noise_level"]),
-        "named_curves": named,
-        "way_rows": list_ways(named, run.parameters["eval_noise"]["noise_levels"]),
+        "sweep_table": summary,
+        "lead": lead_of_best(summary),
         "study": run.numbers.set_index("name").published.to_dict(),
-        "notebook_half": crossing(list(run.notebook.noise_level), list(run.notebook.denoised)),
-        "number_rows": none_for_nan(numbers),
+        "numbers": numbers,
         "compared": int((numbers.place != "").sum()),
         "within": int((numbers.place == "within").sum()),
-        "numbers": numbers,
-        "flat_parameters": flatten(run.parameters),
-        "inputs": run.inputs,
-        "versions": run.versions,
+        "made_of": [flatten(run.parameters), run.inputs, run.versions],
     }
+    mistakes = find_mistakes(run.predictions, run.test_images)
+    return metrics | found | mistakes | find_noise(run)
 
 
 def published_metrics(numbers: pd.DataFrame) -> dict:
@@ -409,21 +371,11 @@ def published_metrics(numbers: pd.DataFrame) -> dict:
 
 def tabulate(run, found: dict) -> dict[str, pd.DataFrame]:
     """Make the tables of plots/report, which go into Git to compare branches by."""
-    noise, perceptron = (found["curves"][name].set_index("noise_level") for name in ("cnn", "mlp"))
-    closeness = run.reconstruction.groupby(["noise_level", "kind"])[["ssim", "psnr"]].mean()
-    closeness = closeness.unstack("kind")
-    closeness.columns = [f"{kind}_{measure}" for measure, kind in closeness.columns]
-    digits = found["digits"].pivot(index="noise_level", columns="digit", values="denoised")
-    digit_means = found["digits"].groupby("noise_level")[list(KINDS)].mean()
     return {
         "sweep": found["sweep_table"],
         "sweep_cells": run.cells,
-        "sweep_histories": run.sweep_histories,
-        "noise": noise.join(digit_means.add_suffix("_digit_mean"))
-        .join(perceptron.add_suffix("_perceptron"))
-        .join(closeness)
-        .reset_index(),
-        "digits": digits.add_prefix("digit_").reset_index(),
+        "noise": found["noise_table"],
+        "digits": found["digit_rates"],
         "published_numbers": found["numbers"],
         "published_logs": compare_logs(run),
     }

@@ -32,17 +32,8 @@ class Layer(NamedTuple):
     part: str  # the nested network that it belongs to, or ""
 
 
-class Network(NamedTuple):
-    name: str
-    layers: list[Layer]
-
-    @property
-    def parameters(self) -> int:
-        return sum(array.size for layer in self.layers for array in layer.weights)
-
-
-def read_network(path) -> Network:
-    """Read a .keras file; a layer that SHAPES lacks, or no such file, ends the process.
+def read_network(path) -> list[Layer]:
+    """Read the layers of a .keras file; one that SHAPES lacks, or no file, ends the process.
 
     Convolutions are 3 × 3 without padding, pooling is 2 × 2.
     """
@@ -51,7 +42,7 @@ def read_network(path) -> Network:
             settings = json.loads(file.read("config.json"))["config"]
             stored = io.BytesIO(file.read("model.weights.h5"))
         with h5py.File(stored) as weights:
-            return Network(settings["name"], _read_layers(settings, weights))
+            return _read_layers(settings, weights)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
         sys.exit(f"error: {path}: cannot be read as a network ({error}); restore it: dvc checkout")
 
@@ -69,8 +60,6 @@ def _read_layers(settings: dict, stored: h5py.Group, part: str = "") -> list[Lay
             layers += _read_layers(inner, group, inner["name"])
         else:
             weights = [group["vars"][key][()] for key in sorted(group["vars"])]
-            if weights and weights[0].shape[:-1] not in (shape, (3, 3, *shape[2:])):
-                raise ValueError(f"weights {weights[0].shape} do not fit inputs {shape}")
             made = SHAPES[kind](shape, weights[-1].shape if weights else ())
             activation = inner.get("activation", "linear")
             layers.append(Layer(inner["name"], kind, made, activation, weights, part))
@@ -78,30 +67,28 @@ def _read_layers(settings: dict, stored: h5py.Group, part: str = "") -> list[Lay
     return layers
 
 
-def playground(classifiers: dict[str, Network], denoiser: Network, images, labels) -> dict:
+def playground(classifiers: dict[str, list], denoiser: list, images, labels) -> dict:
     """Collect what the playground needs: networks, and the first image of each digit.
 
     `classifiers` maps the names shown to networks; `images` (N, 28, 28, 1) in [0, 1] and one-hot
     `labels` (N, 10) are the test images. Weights become float16, pixels bytes, both in base64.
     """
-    digits = labels.argmax(axis=1)
-    found, first = np.unique(digits, return_index=True)
+    digits, first = np.unique(labels.argmax(axis=1), return_index=True)
     pixels = (images[first] * 255).round()
     return {
         "networks": {name: _pack(network) for name, network in classifiers.items()},
         "denoiser": _pack(denoiser),
         "samples": [
             {"digit": int(digit), "pixels": _encode(image, "u1")}
-            for digit, image in zip(found, pixels, strict=True)
+            for digit, image in zip(digits, pixels, strict=True)
         ],
     }
 
 
-def _pack(network: Network) -> dict:
-    arrays = [array.ravel() for layer in network.layers for array in layer.weights]
+def _pack(network: list[Layer]) -> dict:
+    arrays = [array.ravel() for layer in network for array in layer.weights]
     layers = [
-        layer._asdict() | {"weights": [array.size for array in layer.weights]}
-        for layer in network.layers
+        layer._asdict() | {"weights": [array.size for array in layer.weights]} for layer in network
     ]
     return {"layers": layers, "weights": _encode(np.concatenate(arrays), "<f2")}
 
