@@ -16,8 +16,7 @@ class AutoencoderParameters(TrainingParameters, NoiseParameters, section="train_
 def build():
     """Build the network: pixels (N, 784) in [0, 1] to as many, 226,416 parameters.
 
-    Its two layers, `encoder` (to the latent code of 96) and `decoder`, are networks that can be
-    used on their own.
+    Its two layers, `encoder` and `decoder`, are networks that can be used on their own.
     """
     layers = keras.layers
     encoder = keras.Sequential(
@@ -47,15 +46,12 @@ def load_pixels(split: str):
 def main(parameters: AutoencoderParameters) -> None:
     set_up(derive_seed(parameters.seed, "weights"), parameters.threads)
     model = build()
-    clean = load_pixels("train")
+    clean = noisy = load_pixels("train")
     validation = load_pixels("validation")
-    if parameters.noise_drawn == "every_epoch":
-        noisy = clean
-        # XLA's default generator takes twice the time of this one.
-        augment = functools.partial(add_noise_to_batch, parameters=parameters, generator="threefry")
-    else:
-        noisy = add_noise(clean, parameters, "train")
-        augment = None
+    # XLA's default generator takes twice the time of this one.
+    augment = functools.partial(add_noise_to_batch, parameters=parameters, generator="threefry")
+    if parameters.noise_drawn == "once":
+        noisy, augment = add_noise(clean, parameters, "train"), None
     history = train(
         model,
         keras.optimizers.Adam(schedule_rate(parameters, len(clean))),

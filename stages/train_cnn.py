@@ -15,7 +15,7 @@ class CnnParameters(ClassifierParameters, NoiseParameters, section="train_cnn"):
     """Hold the convolutional network's parameters."""
 
     dropout: number(
-        "share of the last convolution's outputs that is dropped in training", at_least=0, below=1
+        "share of the last convolution's outputs that is dropped in training", ge=0, lt=1
     )
     shift: whole(
         "how many pixels a training image is moved at most, up or down and left or right, "
@@ -69,19 +69,6 @@ def augment(images, seed, parameters: CnnParameters):
     return images
 
 
-def predict(model, images, labels) -> pd.DataFrame:
-    """Return what `model` reads in each image: image, actual, predicted, probability."""
-    probabilities = model.predict(images, batch_size=1000, verbose=0)
-    return pd.DataFrame(
-        {
-            "image": range(len(images)),
-            "actual": labels.argmax(axis=1),
-            "predicted": probabilities.argmax(axis=1),
-            "probability": probabilities.max(axis=1),
-        }
-    )
-
-
 def main(parameters: CnnParameters) -> None:
     images, labels = dataset.load("train")
     if parameters.noise_drawn == "once":
@@ -94,8 +81,16 @@ def main(parameters: CnnParameters) -> None:
     )
     models.save(model, "models/cnn.keras")
     results.write_csv("plots/train_cnn/history.csv", history)
-    results.write_csv("plots/train_cnn/predictions.csv", predict(model, *dataset.load("test")))
     results.write_json("metrics/train_cnn.json", metrics)
+    images, labels = dataset.load("test")
+    probabilities = model.predict(images, batch_size=1000, verbose=0)
+    predictions = {
+        "image": range(len(images)),
+        "actual": labels.argmax(axis=1),
+        "predicted": probabilities.argmax(axis=1),
+        "probability": probabilities.max(axis=1),
+    }
+    results.write_csv("plots/train_cnn/predictions.csv", pd.DataFrame(predictions))
 
 
 if __name__ == "__main__":

@@ -11,16 +11,16 @@ class ClassifierParameters(TrainingParameters):
     """Hold what every classifier needs."""
 
     momentum: number(
-        "share of each step that the next one repeats (Nesterov's momentum)", at_least=0, below=1
+        "share of each step that the next one repeats (Nesterov's momentum)", ge=0, lt=1
     )
 
 
 def train_and_test(parameters, build, training, *, cell=(), augment=None):
     """Train and test a classifier; return the network, its history and its metrics.
 
-    `build` makes the network. `training` are images and one-hot labels. `cell` tells a cell of
-    the sweep from the others, so that each has random numbers of its own. `augment` is that of
-    `train`. The metrics are those of the last epoch and of the test images.
+    `build` makes the network. `cell` tells a cell of the sweep from the others, so that each has
+    random numbers of its own. `training` and `augment` are those of `train`. The metrics are
+    those of the last epoch and of the test images.
     """
     set_up(derive_seed(parameters.seed, *cell, "weights"), parameters.threads)
     model = build()

@@ -11,8 +11,8 @@ def save(model, path) -> None:
     """Write the Keras network `model` to `path`, a .keras file.
 
     Keras writes the date, memory addresses and the time of each member into such a file. Here the
-    date and the times are left out, and the addresses numbered. `keras.models.load_model` opens
-    the file. It appears under its name only when it is complete.
+    date and the times are left out, and the addresses numbered. The file appears under its name
+    only when it is complete.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """TensorFlow and Keras, set up so that the same inputs give the same bytes."""
 
-import contextlib
 import functools
 import gc
 import importlib
@@ -24,23 +23,16 @@ class LazyModule:
 
 @functools.cache
 def _import(name: str):
-    # Garbage collection during the import costs a quarter of the start-up time.
-    gc.disable()
-    with _quiet():
-        module = importlib.import_module(name)
-    gc.freeze()
-    gc.enable()
-    return module
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Discard what libraries write to the standard error stream, below Python."""
+    """Import a module, but discard what it writes to the standard error stream."""
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
+    # Garbage collection during the import costs a quarter of the start-up time.
+    gc.disable()
     try:
-        yield
+        return importlib.import_module(name)
     finally:
+        gc.freeze()
+        gc.enable()
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)
