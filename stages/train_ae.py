@@ -4,8 +4,7 @@ import functools
 
 from common import dataset, models, results
 from common.noise import NoiseParameters, add_noise, add_noise_to_batch
-from common.runtime import keras, set_up
-from common.seeds import derive_seed
+from common.runtime import derive_seed, keras, set_up
 from common.training import TrainingParameters, schedule_rate, train
 
 
@@ -63,8 +62,7 @@ def main(parameters: AutoencoderParameters) -> None:
         seed=derive_seed(parameters.seed, "shuffling"),
         augment=augment,
     )
-    metrics = history.iloc[-1].drop("epoch").to_dict()
-    metrics["parameters"] = model.count_params()
+    metrics = history.iloc[-1].drop("epoch").to_dict() | {"parameters": model.count_params()}
     models.save(model, "models/autoencoder.keras")
     results.write_csv("plots/train_ae/history.csv", history)
     results.write_json("metrics/train_ae.json", metrics)

@@ -42,7 +42,7 @@ def test_each_image_can_have_its_own_level():
 def test_noise_drawn_once_has_levels_in_the_range(shape):
     """The same noise for rows of pixels and for images."""
     images = np.full(shape, 0.5, np.float32)
-    parameters = SimpleNamespace(noise_range=lambda: (0.2, 0.6), noise_skew=1, seed=0)
+    parameters = SimpleNamespace(noise_level=(0.2, 0.6), noise_skew=1, seed=0)
     noisy = add_noise(images, parameters, "train").reshape(400, 784)
     levels = np.mean(noisy != 0.5, axis=1)
     margin = 5 * np.sqrt(0.25 / 784)

@@ -2,8 +2,7 @@
 
 from common import dataset
 from common.parameters import number
-from common.runtime import keras, set_up
-from common.seeds import derive_seed
+from common.runtime import derive_seed, keras, set_up
 from common.training import TrainingParameters, evaluate, schedule_rate, train
 
 
@@ -38,7 +37,6 @@ def train_and_test(parameters, build, training, *, cell=(), augment=None):
         augment=augment,
     )
     metrics = history.iloc[-1].drop("epoch").to_dict()
-    for name, value in evaluate(model, loss, dataset.load("test")).items():
-        metrics[f"test_{name}"] = value
-    metrics["parameters"] = model.count_params()
-    return model, history, metrics
+    tested = evaluate(model, loss, dataset.load("test"))
+    metrics |= {f"test_{name}": value for name, value in tested.items()}
+    return model, history, metrics | {"parameters": model.count_params()}

@@ -7,8 +7,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from common.parameters import Parameters, choice, number
-from common.runtime import tf
-from common.seeds import derive_seed
+from common.runtime import derive_seed, tf
 
 NoiseLevel = number("share of pixels that turn black or white", ge=0, le=1)
 

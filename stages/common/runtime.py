@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import hashlib
 import importlib
 import os
 
@@ -54,3 +55,11 @@ def set_up(seed: int, threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+
+
+def derive_seed(*parts) -> int:
+    """Derive a seed in [0, 2³²) from numbers and words.
+
+    It is the first four bytes of the SHA-256 of how Python writes `parts`.
+    """
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
