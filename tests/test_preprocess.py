@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import preprocess
+from common import dataset
 from common.idx import write_idx
 from common.parameters import ParameterError
 from preprocess import PreprocessParameters, hold_out
@@ -27,17 +28,15 @@ def shades(tmp_path, monkeypatch):
         write_idx(tmp_path / f"{kind}-labels-idx1-ubyte", images[:, 0, 0] % 10)
     monkeypatch.setattr(preprocess, "RAW", tmp_path)
     monkeypatch.setattr(preprocess, "PROCESSED", tmp_path)
+    monkeypatch.setattr(dataset, "FOLDER", tmp_path)
 
     def run(**parameters):
         preprocess.main(PreprocessParameters(**parameters, seed=0))
         found = {}
         for name in "train", "validation", "test":
-            images = np.load(tmp_path / name / "images.npy")
-            labels = np.load(tmp_path / name / "labels.npy")
-            assert images.dtype == labels.dtype == np.float32
-            assert images.shape == (len(images), 28, 28, 1)
+            images, labels = dataset.load(name)
             shades = images[:, 5, 5, 0] * 255
-            np.testing.assert_array_equal(labels, np.eye(10)[shades.astype(int) % 10])
+            np.testing.assert_array_equal(labels.argmax(axis=1), shades % 10)
             found[name] = shades.tolist()
         return found
 
