@@ -59,7 +59,7 @@ def read_source(source: str) -> str:
         raise ValueError(f"{source!r} is neither a web address nor a folder of this machine")
     folder = os.path.realpath(path)
     if any(Path(folder).is_relative_to(os.path.realpath(own)) for own in (FOLDER, PARTIAL)):
-        raise ValueError(f"{source} lies inside {FOLDER}, which this stage replaces")
+        raise ValueError(f"{source!r} lies inside {FOLDER}, which this stage replaces")
     return folder
 
 

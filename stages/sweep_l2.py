@@ -55,12 +55,9 @@ def build(factor: float):
 
 def main(parameters: CellParameters) -> None:
     cell = {"factor": parameters.factor, "replicate": parameters.replicate}
-    _, history, metrics = train_and_test(
-        parameters,
-        functools.partial(build, parameters.factor),
-        dataset.load("train"),
-        cell=cell.values(),
-    )
+    network = functools.partial(build, parameters.factor)
+    training = dataset.load("train")
+    _, history, metrics = train_and_test(parameters, network, training, cell=cell.values())
     name = name_cell(**cell)
     results.write_csv(f"plots/sweep_l2/{name}.csv", history)
     results.write_json(f"metrics/sweep_l2/{name}.json", cell | metrics)

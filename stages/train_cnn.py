@@ -14,15 +14,8 @@ from common.runtime import keras, tf
 class CnnParameters(ClassifierParameters, NoiseParameters, section="train_cnn"):
     """Hold the convolutional network's parameters."""
 
-    dropout: number(
-        "share of the last convolution's outputs that is dropped in training", ge=0, lt=1
-    )
-    shift: whole(
-        "how many pixels a training image is moved at most, up or down and left or right, "
-        "anew in every epoch",
-        0,
-        14,
-    )
+    dropout: number("share of the last convolution's outputs that training drops", ge=0, lt=1)
+    shift: whole("pixels, at most, that an epoch moves an image up, down, left or right", 0, 14)
 
 
 def build(dropout: float):
@@ -73,12 +66,9 @@ def main(parameters: CnnParameters) -> None:
     images, labels = dataset.load("train")
     if parameters.noise_drawn == "once":
         images = add_noise(images, parameters, "train")
-    model, history, metrics = train_and_test(
-        parameters,
-        functools.partial(build, parameters.dropout),
-        (images, labels),
-        augment=functools.partial(augment, parameters=parameters),
-    )
+    network = functools.partial(build, parameters.dropout)
+    change = functools.partial(augment, parameters=parameters)
+    model, history, metrics = train_and_test(parameters, network, (images, labels), augment=change)
     models.save(model, "models/cnn.keras")
     results.write_csv("plots/train_cnn/history.csv", history)
     results.write_json("metrics/train_cnn.json", metrics)

@@ -1,7 +1,10 @@
 """Every parameter is taken exactly, or refused with its key in params.yaml."""
 
+import importlib
 import math
+import re
 import shlex
+import typing
 
 import pytest
 from conftest import ROOT, read_yaml
@@ -9,37 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.parameters import ParameterError
-from eval_noise import EvaluationParameters
-from fetch import FetchParameters
-from preprocess import PreprocessParameters
-from report import GridParameters
-from sweep_l2 import CellParameters
-from train_ae import AutoencoderParameters
-from train_cnn import CnnParameters
-from train_mlp import MlpParameters
 
-GOOD = (
-    "--learning_rate 0.1 --momentum 0.0 --schedule constant --batch_size 128 --epochs 10 "
-    "--seed 0 --threads 1"
-)
-STAGES = {
-    "fetch": FetchParameters,
-    "preprocess": PreprocessParameters,
-    "train_mlp": MlpParameters,
-    "sweep_l2": CellParameters,
-    "train_cnn": CnnParameters,
-    "train_ae": AutoencoderParameters,
-    "eval_noise": EvaluationParameters,
-    "report": GridParameters,
-}
 LOCK = read_yaml(ROOT / "dvc.lock")["stages"]
+STAGES = list(read_yaml(ROOT / "dvc.yaml")["stages"])
 
 
-def refused(parameters, *words):
-    """Return the lines with which a command line is refused."""
-    with pytest.raises(ParameterError) as problem:
-        parameters.parse(list(words))
-    return problem.value.args
+def kind_of(stage):
+    """Return the class of the parameters of `stage`."""
+    kind, *_ = typing.get_type_hints(importlib.import_module(stage).main).values()
+    return kind
 
 
 def command_of(stage):
@@ -49,13 +30,16 @@ def command_of(stage):
     return words[words.index(f"stages/{stage}.py") + 1 :]
 
 
-def without(name, words):
-    """Return `words` of a command line without the option `name` and its values."""
-    start = words.index(f"--{name}")
-    end = start + 1
-    while end < len(words) and not words[end].startswith("--"):
-        end += 1
-    return words[:start] + words[end:]
+def parse(stage, *words):
+    """Parse the committed command of `stage` with other values: the last of an option counts."""
+    return kind_of(stage).parse([*command_of(stage), *words])
+
+
+def refused(stage, *words):
+    """Return the lines with which other values are refused."""
+    with pytest.raises(ParameterError) as problem:
+        parse(stage, *words)
+    return problem.value.args
 
 
 @pytest.mark.parametrize(
@@ -73,14 +57,13 @@ def without(name, words):
     ],
 )
 def test_refused_value_is_named_with_its_key_and_range(name, value, said):
-    words = without(name, GOOD.split())
-    [line] = refused(MlpParameters, *words, f"--{name}", *value.split())
+    [line] = refused("train_mlp", f"--{name}", *value.split())
     assert line.startswith(said)
 
 
 def test_keys_are_those_of_params_yaml():
-    words = f"{GOOD} --epochs 0 --factor 2 --replicate 1.0".split()
-    keys = {line.split(" = ")[0] for line in refused(CellParameters, *words)}
+    lines = refused("sweep_l2", "--epochs=0", "--factor=2", "--replicate=1.0")
+    keys = {line.split(" = ")[0] for line in lines}
     assert keys == {"sweep_l2.training.epochs", "sweep_l2.grid.factors", "sweep_l2.grid.replicates"}
     for key in keys:
         place = read_yaml(ROOT / "params.yaml")
@@ -89,35 +72,34 @@ def test_keys_are_those_of_params_yaml():
 
 
 def test_missing_unknown_and_empty_parameters_are_named():
-    unknown, missing = refused(MlpParameters, *GOOD.replace("--epochs", "--epoch").split())
-    assert unknown.startswith("train_mlp: --epoch 10: no parameter of this stage (learning_rate, ")
+    words = shlex.join(command_of("train_mlp")).replace("--epochs", "--epoch").split()
+    with pytest.raises(ParameterError) as problem:
+        kind_of("train_mlp").parse(["many", *words])
+    unknown, missing = problem.value.args
+    assert unknown.startswith("train_mlp: many --epoch 10: no parameter of this stage (learning_")
     assert missing.startswith("train_mlp.epochs is missing: passes over the training images")
-    [line] = refused(MlpParameters, "many", *GOOD.split())
-    assert line.startswith("train_mlp: many: no parameter")
-    [line] = refused(FetchParameters, "--sources", "--timeout", "10")
+    [line] = refused("fetch", "--sources")
     assert line.startswith("fetch.sources = empty: ")
 
 
 @pytest.mark.parametrize("word", ["0", "0.0", "1", "1e-06", "0.00025075", "0.1"])
 def test_factor_is_written_again_as_dvc_wrote_it(word):
     """The names of a cell's files hold it."""
-    cell = CellParameters.parse([*GOOD.split(), "--factor", word, "--replicate", "1"])
-    assert str(cell.factor) == word
+    assert str(parse("sweep_l2", "--factor", word).factor) == word
 
 
 @pytest.mark.parametrize("word", ["-0", "0_1", "0.001 ", "1e-6", "0.10", "1e-1", "$(date)"])
 def test_other_spellings_of_a_factor_are_refused(word):
-    [line] = refused(CellParameters, *GOOD.split(), "--factor", word, "--replicate", "1")
+    [line] = refused("sweep_l2", f"--factor={word}")
     assert line.startswith("sweep_l2.grid.factors = ")
 
 
 def check_number(name, word, value, low, high):
     """Give `word` to the perceptron's stage: it is taken as `value`, or refused by its key."""
-    words = [*without(name, GOOD.split()), f"--{name}={word}"]
     if low <= value <= high:
-        assert getattr(MlpParameters.parse(words), name) == value
+        assert getattr(parse("train_mlp", f"--{name}={word}"), name) == value
     else:
-        [line] = refused(MlpParameters, *words)
+        [line] = refused("train_mlp", f"--{name}={word}")
         assert line.startswith(f"train_mlp.{name} = ")
 
 
@@ -139,12 +121,11 @@ def test_words_that_are_no_numbers_are_refused(word):
 
 @given(st.lists(st.floats().map(abs), max_size=5))
 def test_noise_levels_are_taken_exactly_or_refused(levels):
-    words = ["--draws", "1", "--examples", "0", "--seed", "0", "--threads", "1", "--noise_levels"]
-    words += map(repr, levels)
+    words = ["--noise_levels", *map(repr, levels)]
     if levels and all(level <= 1 for level in levels) and len(set(levels)) == len(levels):
-        assert EvaluationParameters.parse(words).noise_levels == levels
+        assert parse("eval_noise", *words).noise_levels == levels
     else:
-        [line] = refused(EvaluationParameters, *words)
+        [line] = refused("eval_noise", *words)
         assert line.startswith("eval_noise.noise_levels = ")
 
 
@@ -171,33 +152,31 @@ def test_noise_levels_are_taken_exactly_or_refused(levels):
     ],
 )
 def test_value_stays_in_its_range(stage, name, good, bad):
-    words = [*without(name, command_of(stage)), f"--{name}"]
-    STAGES[stage].parse([*words, *good.split()])
-    [line] = refused(STAGES[stage], *words, *bad.split())
+    parse(stage, f"--{name}", *good.split())
+    [line] = refused(stage, f"--{name}", *bad.split())
     assert f"{name} = {bad}: " in line
 
 
-@pytest.mark.parametrize(
-    ("stage", "name"),
-    [(stage, name) for stage, parameters in STAGES.items() for name in parameters.model_fields],
-)
-def test_every_parameter_of_every_stage_is_checked(stage, name):
-    parameters, words = STAGES[stage], command_of(stage)
-    parameters.parse(words)  # as committed
-    others = without(name, words)
-    [line] = refused(parameters, *others)
-    assert " is missing: " in line
-    # Anything may be the name of a source; of no number, share, or list of them.
-    bad = ["", *([] if name == "sources" else ["many", "nan", "inf", "-1", "1e400", "1e9 1e9 1e9"])]
-    for value in bad:
-        [line] = refused(parameters, *others, f"--{name}", *value.split())
-        assert name.rstrip("s") in line.split(" = ")[0]
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_parameter_of_every_stage_is_checked(stage):
+    parse(stage)  # as committed
+    with pytest.raises(ParameterError) as problem:
+        kind_of(stage).parse([])
+    names = list(kind_of(stage).model_fields)
+    for name, line in zip(names, problem.value.args, strict=True):
+        assert re.match(rf"([\w.]+\.)?{name}s? is missing: ", line)
+        # Anything may be the name of a source; of no number, share, or list of them.
+        wrong = ["many", "nan", "inf", "-1", "1e400", "1e9 1e9 1e9"] if name != "sources" else []
+        for value in ("", *wrong):
+            [refusal] = refused(stage, f"--{name}", *value.split())
+            assert name.rstrip("s") in refusal.split(" = ")[0]
 
 
 def test_stage_by_hand_says_how_to_run_it(study):
     script = study.folder / "stages" / "train_mlp.py"
     none = study.run("python", script, check=False)
-    elsewhere = study.run("env", "--chdir", "/", "python", script, *GOOD.split(), check=False)
+    command = ("env", "--chdir", "/", "python", script, *command_of("train_mlp"))
+    elsewhere = study.run(*command, check=False)
     assert none.stderr == (
         "error: train_mlp: no parameters given; run it as DVC does: "
         "dvc repro --single-item train_mlp (--help explains the parameters)\n"

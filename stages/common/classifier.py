@@ -9,9 +9,7 @@ from common.training import TrainingParameters, evaluate, schedule_rate, train
 class ClassifierParameters(TrainingParameters):
     """Hold what every classifier needs."""
 
-    momentum: number(
-        "share of each step that the next one repeats (Nesterov's momentum)", ge=0, lt=1
-    )
+    momentum: number("share of each step that the next one repeats (Nesterov's)", ge=0, lt=1)
 
 
 def train_and_test(parameters, build, training, *, cell=(), augment=None):

@@ -27,16 +27,11 @@ class NoiseParameters(Parameters):
         # One level stands for both ends of the range.
         BeforeValidator(lambda words: words if isinstance(words, list) else [words, words]),
         Field(
-            description="share of pixels of a training image that turn black or white: from 0 to "
-            "1; or two numbers, a range from which each image's share is drawn"
+            description="share of a training image's pixels that turn black or white, from 0 to 1; "
+            "or two numbers, a range from which each image's share is drawn"
         ),
     ]
-    noise_skew: number(
-        "how often low levels of the range are drawn: 1 draws evenly, more draws low levels "
-        "more often (an even draw from 0 to 1 is raised to this power)",
-        ge=1,
-        le=10,
-    )
+    noise_skew: number("1 draws the range's levels evenly, more draws low ones more", ge=1, le=10)
     noise_drawn: choice("when the noise of the training images is drawn", "once", "every_epoch")
 
 

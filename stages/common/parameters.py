@@ -39,9 +39,8 @@ def several(item, most: int | None = None):
 
 
 def _refuse_twins(values: list) -> list:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{value} stands twice; each value may stand once")
+    if len(set(values)) < len(values):
+        raise ValueError("a value stands twice; each may stand once")
     return values
 
 

@@ -9,7 +9,6 @@ import functools
 import math
 import sys
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -22,11 +21,7 @@ class TrainingParameters(Parameters):
     """Hold what every training needs."""
 
     learning_rate: number("step size of the optimizer", gt=0, le=100)
-    schedule: choice(
-        "the learning rate over the training: it stays, or falls to 0 along half a cosine wave",
-        "constant",
-        "cosine",
-    )
+    schedule: choice("the learning rate over the epochs; cosine falls to 0", "constant", "cosine")
     batch_size: whole("images in each step", 1, 60_000)
     epochs: whole("passes over the training images", 1, 10_000)
     seed: Seed
@@ -46,16 +41,7 @@ def schedule_rate(parameters, images: int):
 
 
 def train(
-    model,
-    optimizer,
-    loss,
-    training: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray],
-    *,
-    batch_size: int,
-    epochs: int,
-    seed: int,
-    augment: Callable | None = None,
+    model, optimizer, loss, training, validation, *, batch_size, epochs, seed, augment=None
 ) -> pd.DataFrame:
     """Train `model` in place; return its history, a row for each epoch.
 
