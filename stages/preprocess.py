@@ -1,15 +1,14 @@
 """Turn the original files into arrays for training, validation and test."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from common import environment
 from common.idx import read_idx
-from common.parameters import Nullable, Parameters, Seed, whole
+from common.parameters import Parameters, Seed, whole
 
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
@@ -20,7 +19,8 @@ class PreprocessParameters(Parameters, section="preprocess"):
 
     limit: Annotated[
         tuple[whole("training images", 10, 60_000), whole("test images", 10, 10_000)] | None,
-        Nullable,
+        # DVC writes a null of params.yaml as the word None.
+        BeforeValidator(lambda words: None if words == "None" else words),
         Field(
             description="null for all images; or, for a quick look, two numbers: training images "
             "(10 to 60,000), test images (10 to 10,000)"
@@ -41,16 +41,6 @@ class PreprocessParameters(Parameters, section="preprocess"):
         return validation
 
 
-def normalise(images: np.ndarray) -> np.ndarray:
-    """Turn uint8 images (N, 28, 28) into float32 in [0, 1], (N, 28, 28, 1)."""
-    return images[..., np.newaxis] / np.float32(255)
-
-
-def one_hot(labels: np.ndarray) -> np.ndarray:
-    """Turn digits, uint8 (N,), into float32 (N, 10): 1 at the digit, else 0."""
-    return np.eye(10, dtype=np.float32)[labels]
-
-
 def hold_out(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Draw `count` of N labels, each class in proportion; return a mask (N,).
 
@@ -67,27 +57,18 @@ def hold_out(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     return mask
 
 
-def read(kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read images (N, 28, 28) and labels (N,), uint8, of `kind`: "train" or "t10k"."""
-    paths = [RAW / f"{kind}-{name}-ubyte" for name in ("images-idx3", "labels-idx1")]
-    try:
-        return tuple(map(read_idx, paths))
-    except ValueError as error:
-        sys.exit(f"error: preprocess: {error}; restore it: dvc repro fetch")
-
-
 def split(parameters: PreprocessParameters) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return images and labels, uint8, for "train", "validation" and "test"."""
+    """Return images (N, 28, 28) and labels (N,), uint8, for train, validation and test."""
     train, test = (
-        tuple(array[:size] for array in read(kind))
+        [read_idx(RAW / f"{kind}-{name}-ubyte")[:size] for name in ("images-idx3", "labels-idx1")]
         for kind, size in zip(("train", "t10k"), parameters.limit or (None, None), strict=True)
     )
     if parameters.validation == "test":
         return {"train": train, "validation": test, "test": test}
     held = hold_out(train[1], parameters.validation, parameters.seed)
     return {
-        "train": tuple(array[~held] for array in train),
-        "validation": tuple(array[held] for array in train),
+        "train": [array[~held] for array in train],
+        "validation": [array[held] for array in train],
         "test": test,
     }
 
@@ -97,8 +78,8 @@ def main(parameters: PreprocessParameters) -> None:
     for name, (images, labels) in split(parameters).items():
         folder = PROCESSED / name
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "images.npy", normalise(images))
-        np.save(folder / "labels.npy", one_hot(labels))
+        np.save(folder / "images.npy", images[..., np.newaxis] / np.float32(255))
+        np.save(folder / "labels.npy", np.eye(10, dtype=np.float32)[labels])
         print(f"preprocess: {len(images)} images for {name}", flush=True)
 
 

@@ -2,22 +2,19 @@
 
 import functools
 
+from pydantic import Field
+
 from common import dataset, results
 from common.cells import Factor, Replicate, name_cell
 from common.classifier import ClassifierParameters, train_and_test
 from common.runtime import keras
 
 
-class CellParameters(
-    ClassifierParameters,
-    section="sweep_l2.training",
-    factor="sweep_l2.grid.factors",
-    replicate="sweep_l2.grid.replicates",
-):
+class CellParameters(ClassifierParameters, section="sweep_l2.training"):
     """Hold the parameters of one cell: those of the training, one factor, one replicate."""
 
-    factor: Factor
-    replicate: Replicate
+    factor: Factor = Field(title="sweep_l2.grid.factors")
+    replicate: Replicate = Field(title="sweep_l2.grid.replicates")
 
 
 def make_penalty(factor: float):
@@ -57,17 +54,13 @@ def build(factor: float):
 
 
 def main(parameters: CellParameters) -> None:
-    cell = (parameters.factor, parameters.replicate)
-    _, history, metrics = train_and_test(
-        parameters,
-        functools.partial(build, parameters.factor),
-        dataset.load("train"),
-        cell=cell,
-    )
-    name = name_cell(parameters.factor, parameters.replicate)
-    identity = {"factor": parameters.factor, "replicate": parameters.replicate}
+    cell = {"factor": parameters.factor, "replicate": parameters.replicate}
+    network = functools.partial(build, parameters.factor)
+    training = dataset.load("train")
+    _, history, metrics = train_and_test(parameters, network, training, cell=cell.values())
+    name = name_cell(**cell)
     results.write_csv(f"plots/sweep_l2/{name}.csv", history)
-    results.write_json(f"metrics/sweep_l2/{name}.json", identity | metrics)
+    results.write_json(f"metrics/sweep_l2/{name}.json", cell | metrics)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ import functools
 
 from common import dataset, models, results
 from common.noise import NoiseParameters, add_noise, add_noise_to_batch
-from common.runtime import keras, set_up
-from common.seeds import derive_seed
+from common.runtime import derive_seed, keras, set_up
 from common.training import TrainingParameters, schedule_rate, train
 
 
@@ -16,8 +15,7 @@ class AutoencoderParameters(TrainingParameters, NoiseParameters, section="train_
 def build():
     """Build the network: pixels (N, 784) in [0, 1] to as many, 226,416 parameters.
 
-    Its two layers, `encoder` (to the latent code of 96) and `decoder`, are networks that can be
-    used on their own.
+    Its two layers, `encoder` and `decoder`, are networks that can be used on their own.
     """
     layers = keras.layers
     encoder = keras.Sequential(
@@ -47,15 +45,12 @@ def load_pixels(split: str):
 def main(parameters: AutoencoderParameters) -> None:
     set_up(derive_seed(parameters.seed, "weights"), parameters.threads)
     model = build()
-    clean = load_pixels("train")
+    clean = noisy = load_pixels("train")
     validation = load_pixels("validation")
-    if parameters.noise_drawn == "every_epoch":
-        noisy = clean
-        # XLA's default generator takes twice the time of this one.
-        augment = functools.partial(add_noise_to_batch, parameters=parameters, generator="threefry")
-    else:
-        noisy = add_noise(clean, parameters, "train")
-        augment = None
+    # XLA's default generator takes twice the time of this one.
+    augment = functools.partial(add_noise_to_batch, parameters=parameters, generator="threefry")
+    if parameters.noise_drawn == "once":
+        noisy, augment = add_noise(clean, parameters, "train"), None
     history = train(
         model,
         keras.optimizers.Adam(schedule_rate(parameters, len(clean))),
@@ -67,8 +62,7 @@ def main(parameters: AutoencoderParameters) -> None:
         seed=derive_seed(parameters.seed, "shuffling"),
         augment=augment,
     )
-    metrics = history.iloc[-1].drop("epoch").to_dict()
-    metrics["parameters"] = model.count_params()
+    metrics = history.iloc[-1].drop("epoch").to_dict() | {"parameters": model.count_params()}
     models.save(model, "models/autoencoder.keras")
     results.write_csv("plots/train_ae/history.csv", history)
     results.write_json("metrics/train_ae.json", metrics)

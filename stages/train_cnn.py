@@ -14,15 +14,8 @@ from common.runtime import keras, tf
 class CnnParameters(ClassifierParameters, NoiseParameters, section="train_cnn"):
     """Hold the convolutional network's parameters."""
 
-    dropout: number(
-        "share of the last convolution's outputs that is dropped in training", at_least=0, below=1
-    )
-    shift: whole(
-        "how many pixels a training image is moved at most, up or down and left or right, "
-        "anew in every epoch",
-        0,
-        14,
-    )
+    dropout: number("share of the last convolution's outputs that training drops", ge=0, lt=1)
+    shift: whole("pixels, at most, that an epoch moves an image up, down, left or right", 0, 14)
 
 
 def build(dropout: float):
@@ -69,33 +62,25 @@ def augment(images, seed, parameters: CnnParameters):
     return images
 
 
-def predict(model, images, labels) -> pd.DataFrame:
-    """Return what `model` reads in each image: image, actual, predicted, probability."""
-    probabilities = model.predict(images, batch_size=1000, verbose=0)
-    return pd.DataFrame(
-        {
-            "image": range(len(images)),
-            "actual": labels.argmax(axis=1),
-            "predicted": probabilities.argmax(axis=1),
-            "probability": probabilities.max(axis=1),
-        }
-    )
-
-
 def main(parameters: CnnParameters) -> None:
     images, labels = dataset.load("train")
     if parameters.noise_drawn == "once":
         images = add_noise(images, parameters, "train")
-    model, history, metrics = train_and_test(
-        parameters,
-        functools.partial(build, parameters.dropout),
-        (images, labels),
-        augment=functools.partial(augment, parameters=parameters),
-    )
+    network = functools.partial(build, parameters.dropout)
+    change = functools.partial(augment, parameters=parameters)
+    model, history, metrics = train_and_test(parameters, network, (images, labels), augment=change)
     models.save(model, "models/cnn.keras")
     results.write_csv("plots/train_cnn/history.csv", history)
-    results.write_csv("plots/train_cnn/predictions.csv", predict(model, *dataset.load("test")))
     results.write_json("metrics/train_cnn.json", metrics)
+    images, labels = dataset.load("test")
+    probabilities = model.predict(images, batch_size=1000, verbose=0)
+    predictions = {
+        "image": range(len(images)),
+        "actual": labels.argmax(axis=1),
+        "predicted": probabilities.argmax(axis=1),
+        "probability": probabilities.max(axis=1),
+    }
+    results.write_csv("plots/train_cnn/predictions.csv", pd.DataFrame(predictions))
 
 
 if __name__ == "__main__":

@@ -2,23 +2,16 @@ import numpy as np
 import pytest
 
 from common import dataset
-from preprocess import normalise, one_hot
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Processed arrays of five images, for every split."""
+    """Processed arrays of five white images, for training."""
     monkeypatch.setattr(dataset, "FOLDER", tmp_path)
     (tmp_path / "train").mkdir()
-    np.save(tmp_path / "train" / "images.npy", normalise(np.full((5, 28, 28), 255, np.uint8)))
-    np.save(tmp_path / "train" / "labels.npy", one_hot(np.arange(5)))
+    np.save(tmp_path / "train" / "images.npy", np.ones((5, 28, 28, 1), np.float32))
+    np.save(tmp_path / "train" / "labels.npy", np.eye(10, dtype=np.float32)[:5])
     return tmp_path / "train"
-
-
-def test_saved_arrays_are_loaded(folder):
-    images, labels = dataset.load("train")
-    assert images.shape == (5, 28, 28, 1)
-    np.testing.assert_array_equal(labels.argmax(axis=1), range(5))
 
 
 def save(name, array):
@@ -44,19 +37,21 @@ def archive(folder):
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        *[(change("images.npy", value), "values outside") for value in (np.nan, -1e-6, 2, np.inf)],
-        *[(change("labels.npy", value), "not one-hot") for value in (1, 0.5, -1, np.nan)],
-        (save("labels.npy", np.zeros((5, 10), np.float32)), "not one-hot"),
-        (save("images.npy", np.ones((4, 28, 28, 1), np.float32)), "shapes"),
-        (save("labels.npy", np.float32(1)), "shapes"),
-        (save("images.npy", np.ones((5, 28, 28, 1))), "float64"),
+        *[(change("images.npy", value), "not images") for value in (np.nan, -1e-6, 2, np.inf)],
+        *[(change("labels.npy", value), "one-hot") for value in (1, 0.5, -1, np.nan)],
+        (save("labels.npy", np.zeros((5, 10), np.float32)), "one-hot"),
+        (save("images.npy", np.ones((4, 28, 28, 1), np.float32)), "not images"),
+        (save("images.npy", np.ones((0, 28, 28, 1), np.float32)), "not images"),
+        (save("labels.npy", np.float32(1)), "one-hot"),
+        (save("images.npy", np.ones((5, 28, 28, 1))), "float32"),
         (save("labels.npy", np.array([{}], object)), "cannot be read"),
-        (archive, "archives"),
+        (archive, "not images"),
         (lambda folder: (folder / "images.npy").write_bytes(b""), "cannot be read"),
         (lambda folder: (folder / "labels.npy").unlink(), "cannot be read"),
     ],
 )
 def test_other_arrays_are_refused_in_one_line(folder, damage, problem):
+    dataset.load("train")
     damage(folder)
     with pytest.raises(SystemExit, match=rf"^error: .*train: .*{problem}.*; restore them: dvc"):
         dataset.load("train")

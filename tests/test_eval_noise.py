@@ -9,19 +9,13 @@ import pytest
 import train_ae
 from common import models
 from common.noise import salt_and_pepper
-from eval_noise import (
-    count_recognised,
-    load_network,
-    measure_similarity,
-    measure_ssim,
-    summarise,
-)
+from eval_noise import count_recognised, load_network, measure_similarity, measure_ssim, summarise
 
 
 def test_images_of_each_digit_are_counted():
     counts = count_recognised(np.array([0, 0, 0, 1, 1, 9]), np.array([0, 0, 5, 1, 1, 8]))
-    assert counts.images.tolist() == [3, 2, 0, 0, 0, 0, 0, 0, 0, 1]
-    assert counts.recognised.tolist() == [2, 2, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert counts["images"].tolist() == [3, 2, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert counts["recognised"].tolist() == [2, 2, 0, 0, 0, 0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("noise_level", [0.0, 0.3, 1.0])
@@ -32,26 +26,15 @@ def test_structural_similarity_is_that_of_tensorflow(tensorflow, noise_level):
     np.testing.assert_allclose(measure_ssim(noisy, images), expected, atol=2e-5)
 
 
-def test_identical_images_are_perfectly_similar():
-    images = np.random.default_rng(0).random((1500, 28, 28, 1), np.float32)
-    assert measure_similarity(images, images) == {"ssim": pytest.approx(1), "psnr": np.inf}
-
-
-def test_psnr_of_a_known_error():
+def test_similarity_of_identical_images_and_of_a_known_error():
     images = np.full((4, 28, 28, 1), 0.5, np.float32)
+    assert measure_similarity(images, images) == {"ssim": pytest.approx(1), "psnr": np.inf}
     assert measure_similarity(images + 0.1, images)["psnr"] == pytest.approx(20, abs=1e-4)
 
 
 def test_summary_counts_every_image_once():
-    rates = pd.DataFrame(
-        {
-            "classifier": "cnn",
-            "noise_level": [0.5, 0.5, 0.5],
-            "kind": ["noisy", "noisy", "denoised"],
-            "images": [10, 30, 40],
-            "recognised": [10, 0, 30],
-        }
-    )
+    rates = pd.DataFrame({"classifier": "cnn", "noise_level": 0.5, "images": [10, 30, 40]})
+    rates = rates.assign(kind=["noisy", "noisy", "denoised"], recognised=[10, 0, 30])
     assert summarise(rates) == {"cnn": {"level_0.5": {"noisy": 0.25, "denoised": 0.75}}}
 
 
@@ -72,18 +55,12 @@ def test_tables_and_metrics_agree(finished_study):
     np.testing.assert_array_equal(original, noisy)
 
 
-def test_other_networks_are_refused(tensorflow, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "shape"), [("cnn", (784,)), ("autoencoder", (28, 28, 1))])
+def test_other_networks_are_refused(tensorflow, tmp_path, monkeypatch, name, shape):
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "models" / "cnn.keras"
-    models.save(train_ae.build(), path)
-    with pytest.raises(SystemExit, match=r"cnn.keras: the network autoencoder, from \(784,\)"):
-        load_network("cnn", (28, 28, 1), (10,))
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(SystemExit, match=r"cnn.keras: cannot be read as a network"):
-        load_network("cnn", (28, 28, 1), (10,))
-    path.unlink()
-    with pytest.raises(SystemExit, match=r"cnn.keras: cannot be read as a network"):
-        load_network("cnn", (28, 28, 1), (10,))
+    models.save(train_ae.build(), f"models/{name}.keras")
+    with pytest.raises(SystemExit, match=rf"{name}.keras: the network autoencoder, from \(784,\)"):
+        load_network(name, shape, (784,))
 
 
 def test_perceptron_in_place_of_the_other_classifier_is_refused(study):

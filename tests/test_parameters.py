@@ -1,7 +1,10 @@
 """Every parameter is taken exactly, or refused with its key in params.yaml."""
 
+import importlib
 import math
+import re
 import shlex
+import typing
 
 import pytest
 from conftest import ROOT, read_yaml
@@ -9,37 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.parameters import ParameterError
-from eval_noise import EvaluationParameters
-from fetch import FetchParameters
-from preprocess import PreprocessParameters
-from report import GridParameters
-from sweep_l2 import CellParameters
-from train_ae import AutoencoderParameters
-from train_cnn import CnnParameters
-from train_mlp import MlpParameters
 
-GOOD = (
-    "--learning_rate 0.1 --momentum 0.0 --schedule constant --batch_size 128 --epochs 10 "
-    "--seed 0 --threads 1"
-)
-STAGES = {
-    "fetch": FetchParameters,
-    "preprocess": PreprocessParameters,
-    "train_mlp": MlpParameters,
-    "sweep_l2": CellParameters,
-    "train_cnn": CnnParameters,
-    "train_ae": AutoencoderParameters,
-    "eval_noise": EvaluationParameters,
-    "report": GridParameters,
-}
 LOCK = read_yaml(ROOT / "dvc.lock")["stages"]
+STAGES = list(read_yaml(ROOT / "dvc.yaml")["stages"])
 
 
-def refused(parameters, line):
-    """Return the lines with which `line` is refused."""
-    with pytest.raises(ParameterError) as problem:
-        parameters.parse(shlex.split(line))
-    return problem.value.args
+def kind_of(stage):
+    """Return the class of the parameters of `stage`."""
+    kind, *_ = typing.get_type_hints(importlib.import_module(stage).main).values()
+    return kind
 
 
 def command_of(stage):
@@ -49,96 +30,83 @@ def command_of(stage):
     return words[words.index(f"stages/{stage}.py") + 1 :]
 
 
-def without(name, words):
-    """Return `words` of a command line without the option `name` and its values."""
-    start = words.index(f"--{name}")
-    end = start + 1
-    while end < len(words) and not words[end].startswith("--"):
-        end += 1
-    return words[:start] + words[end:]
+def parse(stage, *words):
+    """Parse the committed command of `stage` with other values: the last of an option counts."""
+    return kind_of(stage).parse([*command_of(stage), *words])
 
 
-def test_words_become_typed_values():
-    parameters = MlpParameters.parse(GOOD.split())
-    assert parameters.learning_rate == 0.1
-    assert parameters.epochs == 10
+def refused(stage, *words):
+    """Return the lines with which other values are refused."""
+    with pytest.raises(ParameterError) as problem:
+        parse(stage, *words)
+    return problem.value.args
 
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
         ("epochs", "0", "train_mlp.epochs = 0: passes over the training images: a whole number"),
-        ("epochs", "10001", "train_mlp.epochs = 10001: "),
         ("epochs", "1.5", "train_mlp.epochs = 1.5: "),
         ("epochs", "1 2", "train_mlp.epochs = 1 2: "),
         ("epochs", "99999999999999999999", "train_mlp.epochs = 99999999999999999999: "),
         ("epochs", "", "train_mlp.epochs = true: "),
         ("learning_rate", "0", "train_mlp.learning_rate = 0: step size of the optimizer: above 0"),
-        ("learning_rate", "inf", "train_mlp.learning_rate = inf: "),
         ("learning_rate", "None", "train_mlp.learning_rate = None: "),
         ("batch_size", "60001", "train_mlp.batch_size = 60001: "),
-        ("seed", "-1", "train_mlp.seed = -1: "),
         ("threads", "0", "threads = 0: threads of TensorFlow"),
     ],
 )
 def test_refused_value_is_named_with_its_key_and_range(name, value, said):
-    words = without(name, GOOD.split())
-    [line] = refused(MlpParameters, f"{shlex.join(words)} --{name} {value}")
+    [line] = refused("train_mlp", f"--{name}", *value.split())
     assert line.startswith(said)
 
 
 def test_keys_are_those_of_params_yaml():
-    lines = refused(CellParameters, f"{GOOD} --epochs 0 --factor 2 --replicate 1.0")
+    lines = refused("sweep_l2", "--epochs=0", "--factor=2", "--replicate=1.0")
     keys = {line.split(" = ")[0] for line in lines}
     assert keys == {"sweep_l2.training.epochs", "sweep_l2.grid.factors", "sweep_l2.grid.replicates"}
-    parameters = read_yaml(ROOT / "params.yaml")
     for key in keys:
-        place = parameters
+        place = read_yaml(ROOT / "params.yaml")
         for name in key.split("."):
             place = place[name]
 
 
-def test_missing_and_unknown_parameters_are_named():
-    unknown, missing = refused(MlpParameters, GOOD.replace("--epochs 10", "--epoch 10"))
-    assert unknown.startswith("train_mlp: --epoch 10: no parameter of this stage (learning_rate, ")
+def test_missing_unknown_and_empty_parameters_are_named():
+    words = shlex.join(command_of("train_mlp")).replace("--epochs", "--epoch").split()
+    with pytest.raises(ParameterError) as problem:
+        kind_of("train_mlp").parse(["many", *words])
+    unknown, missing = problem.value.args
+    assert unknown.startswith("train_mlp: many --epoch 10: no parameter of this stage (learning_")
     assert missing.startswith("train_mlp.epochs is missing: passes over the training images")
-    assert refused(MlpParameters, f"many {GOOD}")[0].startswith("train_mlp: many: no parameter")
-
-
-def test_empty_list_is_refused():
-    [line] = refused(FetchParameters, "--sources --timeout 10")
+    [line] = refused("fetch", "--sources")
     assert line.startswith("fetch.sources = empty: ")
 
 
 @pytest.mark.parametrize("word", ["0", "0.0", "1", "1e-06", "0.00025075", "0.1"])
 def test_factor_is_written_again_as_dvc_wrote_it(word):
     """The names of a cell's files hold it."""
-    cell = CellParameters.parse(f"{GOOD} --factor {word} --replicate 1".split())
-    assert str(cell.factor) == word
+    assert str(parse("sweep_l2", "--factor", word).factor) == word
 
 
-@pytest.mark.parametrize("word", ["-0", "0_1", "'0.001 '", "1e-6", "0.10", "1e-1", "'$(date)'"])
+@pytest.mark.parametrize("word", ["-0", "0_1", "0.001 ", "1e-6", "0.10", "1e-1", "$(date)"])
 def test_other_spellings_of_a_factor_are_refused(word):
-    [line] = refused(CellParameters, f"{GOOD} --factor {word} --replicate 1")
+    [line] = refused("sweep_l2", f"--factor={word}")
     assert line.startswith("sweep_l2.grid.factors = ")
 
 
-@given(st.floats())
-def test_learning_rate_is_taken_exactly_or_refused(value):
-    line = GOOD.replace("--learning_rate 0.1", f"--learning_rate={value}")
-    if 0 < value <= 100:
-        assert MlpParameters.parse(line.split()).learning_rate == value
+def check_number(name, word, value, low, high):
+    """Give `word` to the perceptron's stage: it is taken as `value`, or refused by its key."""
+    if low <= value <= high:
+        assert getattr(parse("train_mlp", f"--{name}={word}"), name) == value
     else:
-        assert f"train_mlp.learning_rate = {value}: " in refused(MlpParameters, line)[0]
+        [line] = refused("train_mlp", f"--{name}={word}")
+        assert line.startswith(f"train_mlp.{name} = ")
 
 
-@given(st.integers())
-def test_number_of_epochs_is_taken_exactly_or_refused(value):
-    line = GOOD.replace("--epochs 10", f"--epochs={value}")
-    if 1 <= value <= 10_000:
-        assert MlpParameters.parse(line.split()).epochs == value
-    else:
-        assert f"train_mlp.epochs = {value}: " in refused(MlpParameters, line)[0]
+@given(st.floats(), st.integers())
+def test_number_is_taken_exactly_or_refused(rate, epochs):
+    check_number("learning_rate", rate, rate, math.ulp(0), 100)
+    check_number("epochs", epochs, epochs, 1, 10_000)
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1))
@@ -147,27 +115,24 @@ def test_words_that_are_no_numbers_are_refused(word):
         value = float(word)
     except ValueError:
         value = math.nan
-    words = [*without("learning_rate", GOOD.split()), f"--learning_rate={word}"]
     if not 0 < value <= 100:
-        [line] = refused(MlpParameters, shlex.join(words))
-        assert line.startswith("train_mlp.learning_rate = ")
+        check_number("learning_rate", word, value, math.ulp(0), 100)
 
 
 @given(st.lists(st.floats().map(abs), max_size=5))
 def test_noise_levels_are_taken_exactly_or_refused(levels):
-    words = ["--draws", "1", "--examples", "0", "--seed", "0", "--threads", "1"]
-    words += ["--noise_levels", *map(repr, levels)]
+    words = ["--noise_levels", *map(repr, levels)]
     if levels and all(level <= 1 for level in levels) and len(set(levels)) == len(levels):
-        assert EvaluationParameters.parse(words).noise_levels == levels
+        assert parse("eval_noise", *words).noise_levels == levels
     else:
-        [line] = refused(EvaluationParameters, shlex.join(words))
+        [line] = refused("eval_noise", *words)
         assert line.startswith("eval_noise.noise_levels = ")
 
 
 @pytest.mark.parametrize(
     ("stage", "name", "good", "bad"),
     [
-        ("fetch", "sources", "a b", "a b a"),
+        ("fetch", "sources", "/a /b", "/a /b /a"),
         ("train_mlp", "momentum", "0", "1"),
         ("train_mlp", "schedule", "cosine", "linear"),
         ("train_cnn", "dropout", "0", "1"),
@@ -187,39 +152,35 @@ def test_noise_levels_are_taken_exactly_or_refused(levels):
     ],
 )
 def test_value_stays_in_its_range(stage, name, good, bad):
-    others = shlex.join(without(name, command_of(stage)))
-    STAGES[stage].parse(shlex.split(f"{others} --{name} {good}"))
-    [line] = refused(STAGES[stage], f"{others} --{name} {bad}")
+    parse(stage, f"--{name}", *good.split())
+    [line] = refused(stage, f"--{name}", *bad.split())
     assert f"{name} = {bad}: " in line
 
 
-@pytest.mark.parametrize(
-    ("stage", "name"),
-    [(stage, name) for stage, parameters in STAGES.items() for name in parameters.model_fields],
-)
-def test_every_parameter_of_every_stage_is_checked(stage, name):
-    parameters, words = STAGES[stage], command_of(stage)
-    parameters.parse(words)  # as committed
-    others = shlex.join(without(name, words))
-    [line] = refused(parameters, others)
-    assert " is missing: " in line
-    # Anything may be the name of a source; of no number, share, or list of them.
-    bad = ["", *([] if name == "sources" else ["many", "nan", "inf", "-1", "1e400", "1e9 1e9 1e9"])]
-    for value in bad:
-        [line] = refused(parameters, f"{others} --{name} {value}")
-        assert name.rstrip("s") in line.split(" = ")[0]
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_parameter_of_every_stage_is_checked(stage):
+    parse(stage)  # as committed
+    with pytest.raises(ParameterError) as problem:
+        kind_of(stage).parse([])
+    names = list(kind_of(stage).model_fields)
+    for name, line in zip(names, problem.value.args, strict=True):
+        assert re.match(rf"([\w.]+\.)?{name}s? is missing: ", line)
+        # Anything may be the name of a source; of no number, share, or list of them.
+        wrong = ["many", "nan", "inf", "-1", "1e400", "1e9 1e9 1e9"] if name != "sources" else []
+        for value in ("", *wrong):
+            [refusal] = refused(stage, f"--{name}", *value.split())
+            assert name.rstrip("s") in refusal.split(" = ")[0]
 
 
 def test_stage_by_hand_says_how_to_run_it(study):
-    done = study.run("python", "stages/train_mlp.py", check=False)
-    assert done.stderr == (
+    script = study.folder / "stages" / "train_mlp.py"
+    none = study.run("python", script, check=False)
+    command = ("env", "--chdir", "/", "python", script, *command_of("train_mlp"))
+    elsewhere = study.run(*command, check=False)
+    assert none.stderr == (
         "error: train_mlp: no parameters given; run it as DVC does: "
         "dvc repro --single-item train_mlp (--help explains the parameters)\n"
     )
-    script = study.folder / "stages" / "train_mlp.py"
-    command = ("env", "--chdir", "/", "python", script, *GOOD.split())
-    done = study.run(*command, check=False)
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"error: train_mlp: this is not the project's folder; first: cd {study.folder}\n"
-    )
+    said = f"this is not the project's folder; first: cd {study.folder}"
+    assert elsewhere.stderr == f"error: train_mlp: {said}\n"
+    assert elsewhere.returncode == none.returncode == 1

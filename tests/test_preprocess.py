@@ -2,47 +2,43 @@ import numpy as np
 import pytest
 
 import preprocess
+from common import dataset
 from common.idx import write_idx
 from common.parameters import ParameterError
-from preprocess import PreprocessParameters, hold_out, normalise, one_hot, split
-
-
-def test_images_are_float32_in_0_1_and_labels_one_hot():
-    images = np.arange(256, dtype=np.uint8).repeat(49).reshape(-1, 28, 28)
-    normalised = normalise(images)
-    assert (normalised.shape, normalised.dtype) == ((16, 28, 28, 1), np.float32)
-    assert (normalised.min(), normalised.max()) == (0, 1)
-    np.testing.assert_array_equal(normalised[..., 0] * 255, images)
-    encoded = one_hot(np.array([3, 0, 9], np.uint8))
-    assert (encoded.shape, encoded.dtype) == ((3, 10), np.float32)
-    assert encoded.nonzero()[1].tolist() == [3, 0, 9]
+from preprocess import PreprocessParameters, hold_out
 
 
 @pytest.mark.parametrize("count", [1, 10, 290, 333, 1449])
 def test_hold_out_takes_every_class_in_proportion(count):
     labels = np.repeat(np.arange(10), range(100, 200, 10))  # 100 zeros to 190 nines: 1450
-    held = np.bincount(labels[hold_out(labels, count, seed=1)], minlength=10)
+    mask, again, other = (hold_out(labels, count, seed) for seed in (1, 1, 2))
+    held = np.bincount(labels[mask], minlength=10)
     assert held.sum() == count
     assert np.abs(held - np.bincount(labels) * count / len(labels)).max() < 1
-    again, other = (hold_out(labels, count, seed) for seed in (1, 2))
-    np.testing.assert_array_equal(hold_out(labels, count, seed=1), again)
-    assert (again != other).any()
+    np.testing.assert_array_equal(mask, again)
+    assert (mask != other).any()
 
 
 @pytest.fixture
 def shades(tmp_path, monkeypatch):
-    """Split 40 training and 20 test images, each of one shade that tells it apart."""
+    """Process 40 training and 20 test images, each of one shade that tells it apart."""
     for kind, count in ("train", 40), ("t10k", 20):
         images = np.arange(count, dtype=np.uint8).repeat(784).reshape(count, 28, 28)
         write_idx(tmp_path / f"{kind}-images-idx3-ubyte", images)
         write_idx(tmp_path / f"{kind}-labels-idx1-ubyte", images[:, 0, 0] % 10)
     monkeypatch.setattr(preprocess, "RAW", tmp_path)
+    monkeypatch.setattr(preprocess, "PROCESSED", tmp_path)
+    monkeypatch.setattr(dataset, "FOLDER", tmp_path)
 
     def run(**parameters):
-        splits = split(PreprocessParameters(**parameters, seed=0))
-        for images, labels in splits.values():
-            np.testing.assert_array_equal(images[:, 5, 5] % 10, labels)
-        return {name: images[:, 0, 0].tolist() for name, (images, _) in splits.items()}
+        preprocess.main(PreprocessParameters(**parameters, seed=0))
+        found = {}
+        for name in "train", "validation", "test":
+            images, labels = dataset.load(name)
+            shades = images[:, 5, 5, 0] * 255
+            np.testing.assert_array_equal(labels.argmax(axis=1), shades % 10)
+            found[name] = shades.tolist()
+        return found
 
     return run
 
@@ -66,6 +62,7 @@ def test_each_protocol_takes_its_images(shades):
         ("--limit 100 10001 --validation test", "limit = 100 10001: .* 10,000"),
         ("--limit 9 100 --validation test", "limit = 9 100: "),
         ("--limit 100 --validation test", "limit = 100: "),
+        ("--limit --validation test", "limit = empty: "),
         ("--limit 100 100 --validation 100", "validation = 100: limit allows 100 training images"),
         ("--limit None --validation 50001", "validation = 50001: .* 50,000"),
         ("--limit None --validation 9", "validation = 9: "),
@@ -79,5 +76,5 @@ def test_parameter_that_cannot_work_is_refused(words, problem):
 
 def test_damaged_original_is_named(shades, tmp_path):
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(b"\0\0\x08\1")
-    with pytest.raises(SystemExit, match=r"t10k-labels.*ends within its header; restore it: dvc"):
+    with pytest.raises(SystemExit, match=r"t10k-labels.*not an IDX file.*; restore it: dvc"):
         shades(validation="test", limit=None)

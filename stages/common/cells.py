@@ -1,9 +1,25 @@
 """The cells of the sweep: what a factor and a replicate may be, and how files are named."""
 
-from common.parameters import exact, number, whole
+from collections.abc import Callable
+from typing import Annotated
 
-Factor = exact(number("L2 factor on both hidden kernels", at_least=0, at_most=1))
-Replicate = exact(whole("number of a repetition", 0, 1_000_000))
+from pydantic import WrapValidator
+
+from common.parameters import number, whole
+
+
+def _refuse_other_spelling(word: str, check: Callable):
+    """DVC names files after the word, the stage after the number: they have to be the same."""
+    value = check(word)
+    for spelled in value, int(value):
+        if str(spelled) == word:
+            return spelled
+    raise ValueError(f"write it as {value}, without quotes")
+
+
+Exact = WrapValidator(_refuse_other_spelling)
+Factor = Annotated[number("L2 factor on both hidden kernels", ge=0, le=1), Exact]
+Replicate = Annotated[whole("number of a repetition", 0, 1_000_000), Exact]
 
 
 def name_cell(factor: float, replicate: int) -> str:

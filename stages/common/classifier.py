@@ -2,25 +2,22 @@
 
 from common import dataset
 from common.parameters import number
-from common.runtime import keras, set_up
-from common.seeds import derive_seed
+from common.runtime import derive_seed, keras, set_up
 from common.training import TrainingParameters, evaluate, schedule_rate, train
 
 
 class ClassifierParameters(TrainingParameters):
     """Hold what every classifier needs."""
 
-    momentum: number(
-        "share of each step that the next one repeats (Nesterov's momentum)", at_least=0, below=1
-    )
+    momentum: number("share of each step that the next one repeats (Nesterov's)", ge=0, lt=1)
 
 
 def train_and_test(parameters, build, training, *, cell=(), augment=None):
     """Train and test a classifier; return the network, its history and its metrics.
 
-    `build` makes the network. `training` are images and one-hot labels. `cell` tells a cell of
-    the sweep from the others, so that each has random numbers of its own. `augment` is that of
-    `train`. The metrics are those of the last epoch and of the test images.
+    `build` makes the network. `cell` tells a cell of the sweep from the others, so that each has
+    random numbers of its own. `training` and `augment` are those of `train`. The metrics are
+    those of the last epoch and of the test images.
     """
     set_up(derive_seed(parameters.seed, *cell, "weights"), parameters.threads)
     model = build()
@@ -38,7 +35,6 @@ def train_and_test(parameters, build, training, *, cell=(), augment=None):
         augment=augment,
     )
     metrics = history.iloc[-1].drop("epoch").to_dict()
-    for name, value in evaluate(model, loss, dataset.load("test")).items():
-        metrics[f"test_{name}"] = value
-    metrics["parameters"] = model.count_params()
-    return model, history, metrics
+    tested = evaluate(model, loss, dataset.load("test"))
+    metrics |= {f"test_{name}": value for name, value in tested.items()}
+    return model, history, metrics | {"parameters": model.count_params()}

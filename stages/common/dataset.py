@@ -15,28 +15,23 @@ def load(split: str) -> tuple[np.ndarray, np.ndarray]:
     shape (N, 10). Ends the process with one line where the files hold anything else.
     """
     folder = FOLDER / split
-    remedy = "restore them: dvc repro preprocess, or dvc checkout"
     try:
-        images = np.load(folder / "images.npy")
-        labels = np.load(folder / "labels.npy")
+        images, labels = (np.load(folder / f"{name}.npy") for name in ("images", "labels"))
+        if _are_digits(images, labels):
+            return images, labels
+        problem = "not images (N, 28, 28, 1) in [0, 1] with one-hot labels (N, 10), float32"
     except (OSError, ValueError, EOFError) as error:
-        sys.exit(f"error: {folder}: the arrays cannot be read ({error}); {remedy}")
-    problem = _find_problem(images, labels)
-    if problem:
-        sys.exit(f"error: {folder}: {problem}; {remedy}")
-    return images, labels
+        problem = f"the arrays cannot be read ({error})"
+    sys.exit(f"error: {folder}: {problem}; restore them: dvc repro preprocess, or dvc checkout")
 
 
-def _find_problem(images, labels) -> str | None:
-    if not (isinstance(images, np.ndarray) and isinstance(labels, np.ndarray)):
-        return "the files are archives, not single arrays"
-    if not images.dtype == labels.dtype == np.float32:
-        return f"images are {images.dtype} and labels {labels.dtype}, not float32"
-    count = len(labels) if labels.ndim else 0
-    if count == 0 or images.shape != (count, 28, 28, 1) or labels.shape != (count, 10):
-        return f"shapes {images.shape} and {labels.shape} are not (N, 28, 28, 1) and (N, 10)"
-    if not (images.min() >= 0 and images.max() <= 1):  # false for NaN too
-        return "images have values outside [0, 1]"
-    if not ((labels.max(axis=1) == 1) & (np.count_nonzero(labels, axis=1) == 1)).all():
-        return "labels are not one-hot"
-    return None
+def _are_digits(images, labels) -> bool:
+    return bool(
+        all(isinstance(array, np.ndarray) for array in (images, labels))
+        and images.dtype == labels.dtype == np.float32
+        and images.size > 0
+        and images.shape == (len(images), 28, 28, 1)
+        and labels.shape == (len(images), 10)
+        and 0 <= images.min() <= images.max() <= 1  # false for NaN too
+        and ((labels.max(axis=1) == 1) & (np.count_nonzero(labels, axis=1) == 1)).all()
+    )

@@ -5,32 +5,28 @@ big-endian 32-bit integer, then the values in row-major order. Source:
 http://yann.lecun.com/exdb/mnist/ ("the IDX file format").
 """
 
-import math
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
 
-MAGIC = bytes([0, 0, 8])  # 8: unsigned bytes
-MOST_DIMENSIONS = 4
+MAGIC = bytes([0, 0, 8])
 
 
 def read_idx(path) -> np.ndarray:
     """Read an IDX file: a read-only uint8 array of any shape.
 
-    Raises ValueError, naming the file, if it is no IDX file of unsigned bytes.
+    Ends the process with one line if it is no IDX file of unsigned bytes.
     """
     content = Path(path).read_bytes()
-    if len(content) < 4 or content[:3] != MAGIC or content[3] > MOST_DIMENSIONS:
-        raise ValueError(f"{path}: not an IDX file of unsigned bytes (magic {content[:4].hex()})")
-    start = 4 + 4 * content[3]
-    if len(content) < start:
-        raise ValueError(f"{path}: ends within its header")
-    shape = struct.unpack(f">{content[3]}I", content[4:start])
-    expected = start + math.prod(shape)
-    if len(content) != expected:
-        raise ValueError(f"{path}: {len(content)} bytes, but its header says {expected}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    try:
+        if content[:3] != MAGIC:
+            raise ValueError(f"it starts with {content[:3].hex()}")
+        shape = struct.unpack_from(f">{content[3]}I", content, 4)
+        return np.frombuffer(content, np.uint8)[4 + 4 * len(shape) :].reshape(shape)
+    except (IndexError, ValueError, struct.error) as error:
+        sys.exit(f"error: {path}: not an IDX file ({error}); restore it: dvc repro fetch")
 
 
 def write_idx(path, values: np.ndarray) -> None:

@@ -1,6 +1,5 @@
 """Saved networks: the same network always gives the same bytes."""
 
-import json
 import re
 import tempfile
 import zipfile
@@ -11,34 +10,30 @@ def save(model, path) -> None:
     """Write the Keras network `model` to `path`, a .keras file.
 
     Keras writes the date, memory addresses and the time of each member into such a file. Here the
-    date and the times are left out, and the addresses numbered. `keras.models.load_model` opens
-    the file. It appears under its name only when it is complete.
+    date and the times are left out, and the addresses numbered. The file appears under its name
+    only when it is complete.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(".partial", "", path.parent) as folder:
-        dated = Path(folder, "dated.keras")
-        complete = Path(folder, "complete.keras")
+        dated, complete = Path(folder, "dated.keras"), Path(folder, "complete.keras")
         model.save(dated)
         with zipfile.ZipFile(dated) as source, zipfile.ZipFile(complete, "w") as target:
             for name in sorted(source.namelist()):
                 content = source.read(name)
-                if name == "metadata.json":
-                    metadata = json.loads(content)
-                    del metadata["date_saved"]
-                    content = json.dumps(metadata).encode()
-                elif name == "config.json":
-                    content = _number_addresses(content)
+                if name.endswith(".json"):
+                    content = _undate(content)
                 # A ZipInfo made by hand is dated 1980-01-01.
                 target.writestr(zipfile.ZipInfo(name), content)
         complete.replace(path)
 
 
-def _number_addresses(config: bytes) -> bytes:
-    """Replace each object's address by its place among those that appear."""
+def _undate(content: bytes) -> bytes:
+    """Remove the date, and number the objects' addresses as they appear."""
     numbers = {}
 
     def number(match):
         return match[1] + str(numbers.setdefault(match[2], len(numbers))).encode()
 
-    return re.sub(rb'("shared_object_id": )(\d+)', number, config)
+    content = re.sub(rb', "date_saved": "[^"]*"', b"", content)
+    return re.sub(rb'("shared_object_id": )(\d+)', number, content)

@@ -7,45 +7,32 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from common.parameters import Parameters, choice, number
-from common.runtime import tf
-from common.seeds import derive_seed
+from common.runtime import derive_seed, tf
+
+NoiseLevel = number("share of pixels that turn black or white", ge=0, le=1)
 
 
-def _refuse_descending(levels: list) -> list:
+def _refuse_descending(levels: tuple[float, float]) -> tuple[float, float]:
     if levels[0] > levels[1]:
         raise ValueError("the range ends before it starts; write its lower end first")
     return levels
 
 
-def _unpack(words):
-    return words[0] if isinstance(words, list) and len(words) == 1 else words
-
-
-NoiseLevel = number("share of pixels that turn black or white", at_least=0, at_most=1)
-Range = Annotated[
-    list[NoiseLevel], Field(min_length=2, max_length=2), AfterValidator(_refuse_descending)
-]
-
-
 class NoiseParameters(Parameters):
     """Hold how noise is added to training images."""
 
-    noise_level: Annotated[NoiseLevel | Range, BeforeValidator(_unpack)] = Field(
-        description="share of pixels of a training image that turn black or white: from 0 to 1; "
-        "or two numbers, a range from which each image's share is drawn"
-    )
-    noise_skew: number(
-        "how often low levels of the range are drawn: 1 draws evenly, more draws low levels "
-        "more often (an even draw from 0 to 1 is raised to this power)",
-        at_least=1,
-        at_most=10,
-    )
+    noise_level: Annotated[
+        tuple[NoiseLevel, NoiseLevel],
+        AfterValidator(_refuse_descending),
+        # One level stands for both ends of the range.
+        BeforeValidator(lambda words: words if isinstance(words, list) else [words, words]),
+        Field(
+            description="share of a training image's pixels that turn black or white, from 0 to 1; "
+            "or two numbers, a range from which each image's share is drawn"
+        ),
+    ]
+    noise_skew: number("1 draws the range's levels evenly, more draws low ones more", ge=1, le=10)
     noise_drawn: choice("when the noise of the training images is drawn", "once", "every_epoch")
-
-    def noise_range(self) -> tuple[float, float]:
-        """Return the lowest and the highest noise level."""
-        level = self.noise_level
-        return tuple(level) if isinstance(level, list) else (level, level)
 
 
 def salt_and_pepper(images: np.ndarray, noise_level, seed: int) -> np.ndarray:
@@ -71,7 +58,7 @@ def add_noise(images: np.ndarray, parameters, split: str) -> np.ndarray:
     Images are float32 in [0, 1], (N, …). `parameters` are NoiseParameters with a seed; `split`
     names the images, so that each set gets noise of its own.
     """
-    low, high = parameters.noise_range()
+    low, high = parameters.noise_level
     random = np.random.default_rng(derive_seed(parameters.seed, "noise level", split))
     share = random.random(len(images)).reshape(-1, *[1] * (images.ndim - 1))
     levels = low + (high - low) * share**parameters.noise_skew
@@ -85,7 +72,7 @@ def add_noise_to_batch(images, seed, parameters, generator: str):
     Each image draws a level of its own, low + (high − low) · u^skew, with u even in [0, 1].
     `seed` is int64, (2,). `generator` names TensorFlow's random number generator.
     """
-    low, high = parameters.noise_range()
+    low, high = parameters.noise_level
     size = math.prod(images.shape[1:])
     draws = tf.random.stateless_uniform((len(images), size + 1), seed, alg=generator)
     level = low + (high - low) * draws[:, size:] ** parameters.noise_skew

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-import pydantic
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 
 def whole(meaning: str, low: int, high: int):
@@ -20,11 +19,10 @@ def whole(meaning: str, low: int, high: int):
 
 
 def number(meaning: str, **limits: float):
-    """Make the type of a number within `limits`: above or at_least, below or at_most."""
-    checks = {"above": "gt", "at_least": "ge", "below": "lt", "at_most": "le"}
-    stated = ", ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in limits.items())
-    checked = {checks[name]: limit for name, limit in limits.items()}
-    return Annotated[float, Field(description=f"{meaning}: {stated}", **checked)]
+    """Make the type of a number within `limits`: gt, ge, lt, le, as in pydantic's Field."""
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    stated = ", ".join(f"{words[name]} {limit:g}" for name, limit in limits.items())
+    return Annotated[float, Field(description=f"{meaning}: {stated}", **limits)]
 
 
 def choice(meaning: str, *words: str):
@@ -34,38 +32,23 @@ def choice(meaning: str, *words: str):
 
 def several(item, most: int | None = None):
     """Make the type of a list of `item`s: at least one, at most `most`, none twice."""
-    meaning = item.__metadata__[-1].description
+    meaning = item.__metadata__[0].description
     count = f"one to {most}" if most else "one or more"
     field = Field(min_length=1, max_length=most, description=f"{meaning}; {count}, none twice")
     return Annotated[list[item], AfterValidator(_refuse_twins), field]
 
 
-def exact(item):
-    """Make the type of an `item` that is written as Python writes it, such as 1e-06."""
-    meaning = item.__metadata__[-1].description
-    return Annotated[item, WrapValidator(_refuse_other_spelling), Field(description=meaning)]
-
-
 def _refuse_twins(values: list) -> list:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{value} stands twice; each value may stand once")
+    if len(set(values)) < len(values):
+        raise ValueError("a value stands twice; each may stand once")
     return values
 
 
-def _refuse_other_spelling(word: str, check: Callable):
-    """DVC names files after the word, the stage after the number: they have to be the same."""
-    value = check(word)
-    for spelled in value, int(value):
-        if str(spelled) == word:
-            return spelled
-    raise ValueError(f"write it as {value}, without quotes")
-
-
 Seed = whole("where every random choice of the stage starts", 0, 2**32 - 1)
-Threads = whole("threads of TensorFlow; other numbers can change the last digits", 1, 256)
-# DVC writes a null of params.yaml as the word None.
-Nullable = BeforeValidator(lambda value: None if value in ("None", ["None"]) else value)
+Threads = Annotated[
+    whole("threads of TensorFlow; other numbers can change the last digits", 1, 256),
+    Field(title="threads"),
+]
 
 
 class ParameterError(Exception):
@@ -73,17 +56,15 @@ class ParameterError(Exception):
 
 
 class Parameters(BaseModel):
-    """Hold the parameters of a stage, from the section of params.yaml that a subclass names.
+    """Hold the parameters of a stage, from the `section` of params.yaml that a subclass names.
 
-    `threads` stands at the top of params.yaml; `elsewhere` names the keys of others that do
-    not stand in the section. Each field's description says what is allowed.
+    A field's description says what is allowed; its title is its key, if not in that section.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    def __init_subclass__(cls, section: str = "", **elsewhere: str) -> None:
+    def __init_subclass__(cls, section: str = "") -> None:
         cls._section = section
-        cls._elsewhere = {"threads": "threads"} | elsewhere
 
     @classmethod
     def run(cls, main: Callable, description: str) -> None:
@@ -124,49 +105,41 @@ class Parameters(BaseModel):
         parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
         for name, field in cls.model_fields.items():
             parser.add_argument(
-                f"--{name}",
-                nargs="*",
-                metavar=name.upper(),
-                default=argparse.SUPPRESS,
-                help=field.description.replace("%", "%%"),
+                f"--{name}", nargs="*", default=argparse.SUPPRESS, help=field.description
             )
         given, unknown = parser.parse_known_args(arguments)
         values = {
-            name: value[0] if len(value) == 1 and not cls._is_list(name) else value
-            for name, value in vars(given).items()
+            name: words[0] if len(words) == 1 and "list" not in cls._type(name) else words
+            for name, words in vars(given).items()
         }
-        problems = []
+        lines = {}
         if unknown:
             known = ", ".join(cls.model_fields)
             words = " ".join(unknown)
-            problems.append(f"{cls._section}: {words}: no parameter of this stage ({known})")
+            lines[""] = f"{cls._section}: {words}: no parameter of this stage ({known})"
         try:
             parameters = cls.model_validate(values)
-        except pydantic.ValidationError as error:
-            problems += cls._explain(values, error)
-        if problems:
-            raise ParameterError(*problems)
+        except ValidationError as error:
+            for detail in error.errors():
+                name = detail["loc"][0]
+                lines[name] = cls._explain(name, vars(given).get(name), detail.get("ctx", {}))
+        if lines:
+            raise ParameterError(*lines.values())
         return parameters
 
     @classmethod
-    def _is_list(cls, name: str) -> bool:
-        return "list" in str(cls.model_fields[name].annotation)
+    def _type(cls, name: str) -> str:
+        return str(cls.model_fields[name].annotation)
 
     @classmethod
-    def _explain(cls, values: dict, error: pydantic.ValidationError) -> list[str]:
-        lines = {}
-        for detail in error.errors():
-            name = detail["loc"][0]
-            key = cls._elsewhere.get(name, f"{cls._section}.{name}")
-            reason = detail.get("ctx", {}).get("error", cls.model_fields[name].description)
-            lines[name] = f"{key} {cls._state(name, values)}: {reason}"
-        return list(lines.values())
-
-    @classmethod
-    def _state(cls, name: str, values: dict) -> str:
-        if name not in values:
-            return "is missing"
-        given = values[name]
-        if given == []:  # DVC passes a true of params.yaml as the option alone
-            return "= empty" if cls._is_list(name) else "= true"
-        return f"= {' '.join(given) if isinstance(given, list) else given}"
+    def _explain(cls, name: str, words: list[str] | None, context: dict) -> str:
+        field = cls.model_fields[name]
+        if words is None:
+            state = "is missing"
+        elif words:
+            state = "= " + " ".join(word if word.isprintable() else repr(word) for word in words)
+        else:  # DVC passes true and an empty list as the option alone
+            takes_several = "list" in cls._type(name) or "tuple" in cls._type(name)
+            state = "= empty" if takes_several else "= true"
+        reason = context.get("error", field.description)
+        return f"{field.title or f'{cls._section}.{name}'} {state}: {reason}"

@@ -14,19 +14,17 @@ def write_json(path, values: dict) -> None:
 
     Floats get six significant digits. Raises ValueError for NaN or infinity.
     """
-    text = json.dumps(_round(values), indent=2, allow_nan=False)
-    _make_folder(path).write_text(text + "\n", encoding="utf-8")
+    _write(path, json.dumps(_round(values), indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path, table: pd.DataFrame) -> None:
     """Write `table` without its index; floats get six significant digits."""
-    table.to_csv(_make_folder(path), index=False, float_format=FORMAT, lineterminator="\n")
+    _write(path, table.to_csv(index=False, float_format=FORMAT, lineterminator="\n"))
 
 
-def _make_folder(path) -> Path:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+def _write(path, text: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text, encoding="utf-8")
 
 
 def _round(value):

@@ -1,8 +1,8 @@
 """TensorFlow and Keras, set up so that the same inputs give the same bytes."""
 
-import contextlib
 import functools
 import gc
+import hashlib
 import importlib
 import os
 
@@ -24,23 +24,16 @@ class LazyModule:
 
 @functools.cache
 def _import(name: str):
-    # Garbage collection during the import costs a quarter of the start-up time.
-    gc.disable()
-    with _quiet():
-        module = importlib.import_module(name)
-    gc.freeze()
-    gc.enable()
-    return module
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Discard what libraries write to the standard error stream, below Python."""
+    """Import a module, but discard what it writes to the standard error stream."""
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
+    # Garbage collection during the import costs a quarter of the start-up time.
+    gc.disable()
     try:
-        yield
+        return importlib.import_module(name)
     finally:
+        gc.freeze()
+        gc.enable()
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)
@@ -62,3 +55,11 @@ def set_up(seed: int, threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+
+
+def derive_seed(*parts) -> int:
+    """Derive a seed in [0, 2³²) from numbers and words.
+
+    It is the first four bytes of the SHA-256 of how Python writes `parts`.
+    """
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")

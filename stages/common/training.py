@@ -9,7 +9,6 @@ import functools
 import math
 import sys
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -17,18 +16,12 @@ import pandas as pd
 from common.parameters import Parameters, Seed, Threads, choice, number, whole
 from common.runtime import keras, tf
 
-EVALUATION_BATCH = 1000
-
 
 class TrainingParameters(Parameters):
     """Hold what every training needs."""
 
-    learning_rate: number("step size of the optimizer", above=0, at_most=100)
-    schedule: choice(
-        "the learning rate over the training: it stays, or falls to 0 along half a cosine wave",
-        "constant",
-        "cosine",
-    )
+    learning_rate: number("step size of the optimizer", gt=0, le=100)
+    schedule: choice("the learning rate over the epochs; cosine falls to 0", "constant", "cosine")
     batch_size: whole("images in each step", 1, 60_000)
     epochs: whole("passes over the training images", 1, 10_000)
     seed: Seed
@@ -48,30 +41,19 @@ def schedule_rate(parameters, images: int):
 
 
 def train(
-    model,
-    optimizer,
-    loss,
-    training: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray],
-    *,
-    batch_size: int,
-    epochs: int,
-    seed: int,
-    augment: Callable | None = None,
+    model, optimizer, loss, training, validation, *, batch_size, epochs, seed, augment=None
 ) -> pd.DataFrame:
     """Train `model` in place; return its history, a row for each epoch.
 
     `training` and `validation` are (inputs, targets), float32, images along the first axis. The
-    training images are shuffled in every epoch, from `seed`. `loss` is a Keras loss.
+    training images are shuffled in every epoch, from `seed`. `loss` is a Keras loss. `augment`
+    changes the inputs of each training batch: it gets them and a seed (int64, (2,)) that differs
+    in every step.
 
-    The columns are epoch, loss, accuracy, validation_loss and validation_accuracy; a network that
-    is no classifier has no accuracies. `loss` and `accuracy` are means over the epoch while the
-    weights change, penalties included, as `model.fit` reports them.
-
-    `augment` changes the inputs of each training batch. It gets the inputs and a seed (int64,
-    shape (2,)) that differs in every step.
-
-    Ends the process with one line in the epoch in which a loss is no longer finite.
+    The columns are epoch, loss, accuracy, validation_loss and validation_accuracy; accuracies of
+    classifiers only. `loss` and `accuracy` are means over the epoch while the weights change,
+    penalties included, as `model.fit` reports them. Ends the process with one line in the epoch in
+    which a loss is no longer finite.
     """
     optimizer.build(model.trainable_variables)
 
@@ -122,11 +104,11 @@ def _compile_evaluation(model, loss):
     def step(inputs, targets):
         return _measure(model, loss, inputs, targets, is_training=False)[1]
 
-    return _compile_epoch(step, model, loss, EVALUATION_BATCH)
+    return _compile_epoch(step, model, loss, batch_size=1000)
 
 
-def _metric_names(loss) -> list[str]:
-    return ["loss", "accuracy"] if loss.name == "categorical_crossentropy" else ["loss"]
+def _is_classifier(loss) -> bool:
+    return loss.name == "categorical_crossentropy"
 
 
 def _measure(model, loss, inputs, targets, is_training):
@@ -136,7 +118,7 @@ def _measure(model, loss, inputs, targets, is_training):
     if model.losses:
         value += tf.add_n(model.losses)
     metrics = [value]
-    if "accuracy" in _metric_names(loss):
+    if _is_classifier(loss):
         correct = tf.argmax(predictions, axis=1) == tf.argmax(targets, axis=1)
         metrics.append(tf.reduce_mean(tf.cast(correct, tf.float32)))
     return value, tf.stack(metrics)
@@ -150,6 +132,7 @@ def _compile_epoch(step, model, loss, batch_size):
     oneDNN, which TensorFlow uses otherwise.
     """
     is_dense = not any(isinstance(layer, keras.layers.Conv2D) for layer in model.layers)
+    names = ["loss", "accuracy"] if _is_classifier(loss) else ["loss"]
 
     @tf.function(jit_compile=is_dense)
     def sum_over_batches(inputs, targets, order):
@@ -158,7 +141,7 @@ def _compile_epoch(step, model, loss, batch_size):
             return size * step(tf.gather(inputs, indices), tf.gather(targets, indices))
 
         full, rest = divmod(len(inputs), batch_size)
-        total = tf.zeros(len(_metric_names(loss)))
+        total = tf.zeros(len(names))
         if full:  # XLA compiles the loop even when it would not run
             for index in tf.range(full):
                 total += run_batch(index * batch_size, batch_size)
@@ -168,6 +151,6 @@ def _compile_epoch(step, model, loss, batch_size):
 
     def run(inputs, targets, order):
         means = sum_over_batches(inputs, targets, order).numpy() / len(inputs)
-        return dict(zip(_metric_names(loss), means.tolist(), strict=True))
+        return dict(zip(names, means.tolist(), strict=True))
 
     return run
