@@ -7,8 +7,8 @@ from pathlib import Path
 
 VERSIONS = Path("versions.txt")
 
-# TensorFlow, XLA, oneDNN, Keras and Matplotlib read these when they start, which is later.
-DROPPED = ("DNNL_", "KERAS_", "MPLBACKEND", "ONEDNN_", "TF", "XLA_")
+# TensorFlow, XLA, oneDNN and Keras read these when they start, which is later.
+DROPPED = ("DNNL_", "KERAS_", "ONEDNN_", "TF", "XLA_")
 # NumPy has read these when the first line of a stage runs.
 REFUSED = ("NPY_", "OPENBLAS_")
 
