@@ -1,15 +1,19 @@
 """What tests share: the project's folder, TensorFlow set up once, and a small real study."""
 
+import contextlib
 import fcntl
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import hypothesis
+import psutil
 import pytest
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -21,6 +25,8 @@ ROOT = Path(__file__).parent.parent
 # The same examples in every run, however slow the machine.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("same")
+
+UP_TO_DATE = "Data and pipelines are up to date.\n"
 
 # Two factors, two replicates, a few images and epochs: every stage in seconds.
 SMALL = {
@@ -58,6 +64,23 @@ class Project:
         """Run `dvc repro`; the names of the stages that ran."""
         lines = self.run("dvc", "repro", *options).stdout.splitlines()
         return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+
+    @contextlib.contextmanager
+    def repo(self):
+        """Give DVC's object of this project, to ask without the two seconds of a `dvc` command."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            yield Repo()
+
+    def status(self) -> dict[str, list]:
+        """Return what `dvc status --json` prints."""
+        with self.repo() as repo:
+            return repo.status()
+
+    def clone(self, folder: Path, *options) -> "Project":
+        """Clone it into `folder`, without DVC's cache."""
+        self.run("git", "clone", "--quiet", "--no-local", *options, ".", str(folder))
+        return Project(folder)
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "--all")
@@ -135,26 +158,75 @@ def small_project(folder: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def finished_study(tmp_path_factory, worker_id) -> Project:
-    """The small study, run from nothing with `make repro` and committed, once for all processes
-    that test. Tests must leave it as it is."""
+def make_once(tmp_path_factory, worker_id):
+    """Return a function that makes a project once for all processes that test."""
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
-    with (shared / "study.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / "study").exists():
-            project = small_project(shared / "unfinished")
-            done = project.run("python", "tools/repro.py", "--workers", "2")
-            (project.folder / "logs" / "repro.log").write_text(done.stdout)
-            project.commit("Run")
-            project.folder.rename(shared / "study")
-    return Project(shared / "study")
+
+    def make(name: str, fill) -> Project:
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (shared / name).exists():
+                fill(shared / "unfinished" / name)
+                (shared / "unfinished" / name).rename(shared / name)
+        return Project(shared / name)
+
+    return make
 
 
-def copy_finished(study: Project, folder: Path) -> None:
+@pytest.fixture(scope="session")
+def finished_study(make_once) -> Project:
+    """The small study, run from nothing with `make repro` and committed. Tests must leave it as
+    it is."""
+
+    def fill(folder):
+        project = small_project(folder)
+        done = project.run("python", "tools/repro.py", "--workers", "2")
+        (folder / "logs" / "repro.log").write_text(done.stdout)
+        project.commit("Run")
+
+    return make_once("study", fill)
+
+
+def copy_finished(study: Project, folder: Path) -> Project:
     """Copy the finished study, without what DVC, run there meanwhile, may be about to delete."""
-    shutil.copytree(study.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("tmp"))
+
+    def copy(source, target):
+        # The original images, nine tenths of the bytes, are links: nothing writes into them.
+        big = Path(source).stat().st_size > 5_000_000
+        return os.link(source, target) if big else shutil.copy2(source, target)
+
+    ignored = shutil.ignore_patterns("tmp")
+    shutil.copytree(study.folder, folder, symlinks=True, ignore=ignored, copy_function=copy)
+    return Project(folder)
+
+
+def link_environment(project: Project) -> None:
+    """Give the project this one's environment as .venv, so that make need not build one."""
+    installed = ROOT / ".venv" / "installed.lock"
+    if (
+        not installed.exists()
+        or installed.read_bytes() != (ROOT / "requirements.lock").read_bytes()
+    ):
+        pytest.skip("first: make environment")
+    # A folder of links: `make` may clear it, and the real one stays.
+    (project.folder / ".venv").mkdir()
+    for path in (ROOT / ".venv").iterdir():
+        (project.folder / ".venv" / path.name).symlink_to(path)
+
+
+def running_in(folder: Path) -> list[psutil.Process]:
+    """Return the processes that work in `folder` or below it."""
+    found = psutil.process_iter(["cwd"])
+    return [each for each in found if Path(each.info["cwd"] or "/").is_relative_to(folder)]
+
+
+def wait_until(is_true, seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -167,9 +239,29 @@ def pytest_collection_modifyitems(items) -> None:
 @pytest.fixture
 def study(finished_study, tmp_path) -> Project:
     """A copy of the finished small study that a test may change."""
-    folder = tmp_path / "study"
-    copy_finished(finished_study, folder)
-    return Project(folder)
+    return copy_finished(finished_study, tmp_path / "study")
+
+
+@pytest.fixture(scope="module")
+def module_study(finished_study, tmp_path_factory) -> Project:
+    """A copy that the tests of a file share. Each leaves it as it found it."""
+    return copy_finished(finished_study, tmp_path_factory.mktemp("module") / "study")
+
+
+@pytest.fixture(scope="session")
+def released(finished_study, make_once) -> Project:
+    """The finished small study after `make release`, committed. Tests leave it as it is."""
+
+    def fill(folder):
+        study = copy_finished(finished_study, folder)
+        old = folder / "remote/files/md5/00/old"
+        old.parent.mkdir(parents=True, exist_ok=True)
+        old.touch()
+        study.run("make", "--old-file", "environment", "release")
+        assert not old.exists()
+        study.commit("Release")
+
+    return make_once("released", fill)
 
 
 @pytest.fixture(scope="session")
