@@ -15,13 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 import zc.lockfile
-from conftest import Project, read_yaml, small_project
+from conftest import UP_TO_DATE, Project, read_yaml, running_in, small_project, wait_until
 
 from repro import Progress
 
 COMMAND = ("python", "tools/repro.py")
 TRAININGS = ("train_", "sweep_")
-UP_TO_DATE = "Data and pipelines are up to date.\n"
 NEEDS = {
     "fetch": [],
     "split": ["fetch"],
@@ -100,39 +99,22 @@ def started(project: Project, *options, **popen):
         process.wait()
         if process.stdout:
             process.stdout.close()
-        wait_until(lambda: not running_in(project), "everything ends")
-
-
-def running_in(project: Project) -> list[psutil.Process]:
-    """Return the processes that work in the project's folder."""
-    found = []
-    for process in psutil.process_iter(["cwd", "status"]):
-        is_zombie = process.info["status"] == psutil.STATUS_ZOMBIE
-        if process.info["cwd"] == str(project.folder) and not is_zombie:
-            found.append(process)
-    return found
+        wait_until(lambda: not running_in(project.folder))
 
 
 def training_in(project: Project, script: str) -> list[psutil.Process]:
     found = []
-    for process in running_in(project):
+    for process in running_in(project.folder):
         with contextlib.suppress(psutil.NoSuchProcess):
             if f"stages/{script}.py" in process.cmdline():
                 found.append(process)
     return found
 
 
-def wait_until(is_true, words: str, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, f"never: {words}"
-        time.sleep(0.05)
-
-
 def wait_for(project: Project, stage: str, words: str) -> None:
     """Wait until `words` stand in the log of `stage`."""
     log = project.folder / "logs" / f"{stage}.log"
-    wait_until(lambda: log.exists() and words in log.read_text(), f"{words} in {log}")
+    wait_until(lambda: log.exists() and words in log.read_text())
 
 
 def forget_results(project: Project) -> None:
@@ -183,7 +165,7 @@ def test_targets_from_another_folder_without_the_environment_activated(study):
     command = [sys.executable, study.folder / "tools/repro.py", "train_mlp"]
     done = subprocess.run(command, cwd="/", env={"PATH": "/usr/bin:/bin"}, check=False)
     assert done.returncode == 0
-    changed = set(json.loads(study.run("dvc", "status", "--json").stdout))
+    changed = set(study.status())
     assert changed == {"train_cnn", "eval_noise", "report"}
 
 
@@ -208,7 +190,7 @@ def dask_cluster(folder, workers=2):
     scheduler = ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
     file = folder / "scheduler.json"
     processes = [subprocess.Popen([*dask, *scheduler, "--scheduler-file", file], **options)]
-    wait_until(file.exists, "a scheduler")
+    wait_until(file.exists)
     address = re.search(r"tcp://[\d.:]+", file.read_text())[0]
     worker = ["worker", address, "--nworkers", "1", "--nthreads", "1", "--no-dashboard"]
     for _ in range(workers):
@@ -283,7 +265,7 @@ def test_a_failing_stage_stops_its_dependents_only(study):
     assert states(done.stdout) == {"train_ae": "failed", "train_mlp": "done"}
     assert "error: train_ae failed; the end of logs/train_ae.log:\n" in done.stderr
     assert "NameError: name 'build' is not defined" in done.stderr
-    changed = set(json.loads(study.run("dvc", "status", "--json").stdout))
+    changed = set(study.status())
     assert {"train_ae", "report"} <= changed
     assert "train_mlp" not in changed
 
@@ -363,7 +345,7 @@ def test_a_second_one_in_the_same_folder_is_told_so(study):
         assert second.stderr == (
             "error: another make repro runs in this folder; wait until it has ended\n"
         )
-        assert all(not each.net_connections("inet") for each in running_in(study))
+        assert all(not each.net_connections("inet") for each in running_in(study.folder))
         output, _ = first.communicate()
     assert first.returncode == 0
     assert states(output)["train_mlp"] == "done"
@@ -378,7 +360,7 @@ def test_a_stop_by_any_signal_leaves_no_process_and_what_git_has(study, number):
         wait_for(study, "train_mlp", "epoch 1/")
         process.send_signal(number)
         output, _ = process.communicate(timeout=30)
-        wait_until(lambda: not running_in(study), "no process is left", 5)
+        wait_until(lambda: not running_in(study.folder), seconds=5)
     if number != signal.SIGKILL:
         assert process.returncode == 1
         assert "stopped; what was finished is kept: make repro goes on from there" in output
@@ -471,8 +453,8 @@ def test_cells_that_leave_the_grid_take_their_files_with_them(study, tmp_path, t
     study.run("git", "clone", "--quiet", ".", clone.folder)
     clone.run("dvc", "cache", "dir", "--local", study.folder / ".dvc/cache")
     clone.run("dvc", "checkout")
-    assert clone.run("dvc", "status").stdout == UP_TO_DATE
-    assert study.run("dvc", "status").stdout == UP_TO_DATE
+    assert clone.status() == {}
+    assert study.status() == {}
     if tool is COMMAND:
         assert len(read_yaml(study.folder / "dvc.lock")["stages"]) == 9
     study.parameters = parameters
@@ -532,7 +514,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_results(tmp_path, plain_
                     process.wait(timeout=moments.uniform(1, 12))
                     ended = True
                 except subprocess.TimeoutExpired:
-                    for each in running_in(project):
+                    for each in running_in(project.folder):
                         with contextlib.suppress(psutil.NoSuchProcess):
                             each.kill()
                     kills += 1
@@ -542,4 +524,4 @@ def test_killed_at_random_moments_it_ends_with_the_same_results(tmp_path, plain_
             assert not {stage for stage in again & finished if stage.startswith(TRAININGS)}
             finished |= again
         assert project.lock() == plain_study.lock()
-        assert project.run("dvc", "status").stdout == UP_TO_DATE
+        assert project.status() == {}
