@@ -66,7 +66,7 @@ def try_and_compare(clone: Project) -> None:
             found = {Path(path).stem for path in repo.metrics.diff("main", name)["diff"]}
         assert found >= {"train_cnn", "eval_noise", "report"}
         assert ("train_mlp" in found) == (name == "quick")
-    assert [line.split()[0] for line in dropout.splitlines()[-4:]] == ["HEAD", *names]
+    assert [line.split()[0] for line in dropout.splitlines()[-5:-1]] == ["HEAD", *names]
     assert len(re.findall("^params.yaml ", params, re.M)) == 1
     assert "metrics/train_cnn.json" in metrics
     page = re.search(r"file://(\S+/dvc_plots/index.html)", plots)[1]

@@ -135,8 +135,8 @@ def test_the_first_run_ran_every_stage_and_shows_results(finished_study):
         log = (finished_study.folder / "logs" / f"{stage}.log").read_text()
         assert f"Running stage '{stage}'" in log
     lines = output.splitlines()
-    assert lines[0].startswith("  0:00  11 stages to run, time left unknown")
-    assert re.fullmatch(r" +\d+:\d\d  done; the page is report.html", lines[-4])
+    assert lines[0] == "  0:00  11 stages to run, time left unknown; then open report.html"
+    assert re.fullmatch(r" +\d+:\d\d  done; open report.html", lines[-4])
     assert re.fullmatch(
         r" +\d+:\d\d    Convolutional network: 0\.\d{4} \(published: 0\.9920\)", lines[-2]
     )

@@ -113,6 +113,7 @@ def show(names: list[str]) -> None:
     measured = {name: read_metrics(ROOT, paths, rev=name) for name in ["HEAD", *names]}
     table = pd.DataFrame(measured).T[list(SHOWN)].rename(columns=SHOWN)
     print(table.to_string(line_width=100, na_rep="none", float_format="{:.4g}".format))
+    print("The page of an experiment: git switch NAME; dvc checkout; open report.html")
 
 
 def main() -> None:

@@ -284,8 +284,8 @@ def run_stages(progress: Progress, count_workers, submit) -> None:
 
     futures = {}
     with Live(progress, console=progress.console, transient=True, auto_refresh=False) as live:
-        count = len(progress.needs)
-        progress.say(f"{count} stages to run, {progress.time_left()}; what each says is in {LOGS}/")
+        then = "; then open report.html" if "report" in progress.needs else ""
+        progress.say(f"{len(progress.needs)} stages to run, {progress.time_left()}{then}")
         while futures or progress.waiting:
             progress.slots = count_workers()
             futures |= {name: submit(name) for name in progress.take_ready()}
@@ -373,7 +373,7 @@ def finish(progress: Progress) -> int:
     if "report" not in progress.ended:
         progress.say("done")
         return 0
-    progress.say("done; the page is report.html")
+    progress.say("done; open report.html")
     published = read_json("metrics/report.json").get("published", {})
     for name, words in RESULTS.items():
         if row := published.get(name):
