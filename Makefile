@@ -55,7 +55,8 @@ lock: ## Pin every dependency, with hashes, for all Python versions of pyproject
 
 # Rebuilt when the content of requirements.lock is not what was installed.
 environment: ## Install the packages of requirements.lock in .venv
-	@cmp -s requirements.lock .venv/installed.lock || $(MAKE) --no-print-directory .venv
+	@cmp -s requirements.lock .venv/installed.lock || { start=$$(date +%s) && \
+		$(MAKE) --no-print-directory .venv && echo "Set up in $$(($$(date +%s) - start)) s."; }
 
 .PHONY: .venv
 .venv:

@@ -107,7 +107,7 @@ def show(names: list[str]) -> None:
     """Print what each experiment changed and what came of it, in 100 columns."""
     for name in names:
         changed = Repo(str(ROOT)).params.diff(a_rev="HEAD", b_rev=name)["diff"]["params.yaml"]
-        table = pd.DataFrame(changed).T[["old", "new"]]
+        table = pd.DataFrame(changed).T[["old", "new"]].sort_index()
         print(f"{name}:\n{table.to_string(header=False, max_colwidth=30)}")
     paths = {shown.split(":")[0] for shown in SHOWN}
     measured = {name: read_metrics(ROOT, paths, rev=name) for name in ["HEAD", *names]}
