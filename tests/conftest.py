@@ -48,11 +48,13 @@ class Project:
 
     def run(self, *command, check=True, **options) -> subprocess.CompletedProcess:
         """Run a command there with this environment's programs; its output is text."""
+        # The tests run below `make test`, of whose options a `make` in here knows nothing.
+        environment = {name: word for name, word in os.environ.items() if "MAKE" not in name}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=os.environ | {"PATH": path},
+            env=environment | {"PATH": path},
             capture_output=True,
             text=True,
             **options,

@@ -355,7 +355,7 @@ def test_a_second_one_in_the_same_folder_is_told_so(study):
 def test_a_stop_by_any_signal_leaves_no_process_and_what_git_has(study, number):
     """More cells than workers: none that waits may start when another is ended."""
     before, parameters = study.lock(), study.parameters
-    study.change(train_mlp__learning_rate=0.05, sweep_l2__training__learning_rate=0.05)
+    study.change(train_mlp__epochs=2000, sweep_l2__training__epochs=2000)
     with started(study) as process:
         wait_for(study, "train_mlp", "epoch 1/")
         process.send_signal(number)
