@@ -37,20 +37,16 @@ def build():
     return keras.Sequential([keras.Input((784,)), encoder, decoder], name="autoencoder")
 
 
-def load_pixels(split: str):
-    """Return the images of `split` as rows of pixels, (N, 784)."""
-    return dataset.load(split)[0].reshape(-1, 784)
-
-
 def main(parameters: AutoencoderParameters) -> None:
     set_up(derive_seed(parameters.seed, "weights"), parameters.threads)
     model = build()
-    clean = noisy = load_pixels("train")
-    validation = load_pixels("validation")
-    # XLA's default generator takes twice the time of this one.
-    augment = functools.partial(add_noise_to_batch, parameters=parameters, generator="threefry")
+    clean, validation = (
+        dataset.load(split)[0].reshape(-1, 784) for split in ("train", "validation")
+    )
     if parameters.noise_drawn == "once":
         noisy, augment = add_noise(clean, parameters, "train"), None
+    else:
+        noisy, augment = clean, functools.partial(add_noise_to_batch, "threefry", parameters)
     history = train(
         model,
         keras.optimizers.Adam(schedule_rate(parameters, len(clean))),

@@ -58,7 +58,7 @@ def augment(images, seed, parameters: CnnParameters):
         images = move(images, seed, parameters.shift)
     if parameters.noise_drawn == "every_epoch":
         noise_seed = tf.random.experimental.stateless_fold_in(seed, 1)
-        images = add_noise_to_batch(images, noise_seed, parameters, "philox")
+        images = add_noise_to_batch("philox", parameters, images, noise_seed)
     return images
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 
 VERSIONS = Path("versions.txt")
@@ -30,10 +30,7 @@ def check() -> None:
             sys.exit(f"error: the environment variable {name} can change results; unset it")
     for line in VERSIONS.read_text(encoding="utf-8").split():
         package, wanted = line.split("==")
-        try:
-            installed = version(package)
-        except PackageNotFoundError:
-            installed = "none"
+        installed = next((found.version for found in distributions(name=package)), "none")
         if installed != wanted:
             sys.exit(
                 f"error: {package} {installed} is installed, but {VERSIONS} says {wanted}; "
