@@ -29,6 +29,11 @@ def change(name, value):
     return damage
 
 
+def empty(folder):
+    np.save(folder / "images.npy", np.ones((0, 28, 28, 1), np.float32))
+    np.save(folder / "labels.npy", np.ones((0, 10), np.float32))
+
+
 def archive(folder):
     with (folder / "images.npy").open("wb") as file:
         np.savez(file, images=np.ones((5, 28, 28, 1), np.float32))
@@ -41,11 +46,12 @@ def archive(folder):
         *[(change("labels.npy", value), "one-hot") for value in (1, 0.5, -1, np.nan)],
         (save("labels.npy", np.zeros((5, 10), np.float32)), "one-hot"),
         (save("images.npy", np.ones((4, 28, 28, 1), np.float32)), "not images"),
-        (save("images.npy", np.ones((0, 28, 28, 1), np.float32)), "not images"),
+        (save("labels.npy", np.zeros((5, 11), np.float32)), "one-hot"),
         (save("labels.npy", np.float32(1)), "one-hot"),
         (save("images.npy", np.ones((5, 28, 28, 1))), "float32"),
         (save("labels.npy", np.array([{}], object)), "cannot be read"),
-        (archive, "not images"),
+        (empty, "cannot be read"),
+        (archive, "cannot be read"),
         (lambda folder: (folder / "images.npy").write_bytes(b""), "cannot be read"),
         (lambda folder: (folder / "labels.npy").unlink(), "cannot be read"),
     ],

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from common.noise import add_noise, salt_and_pepper
+from common.noise import add_noise, add_noise_to_batch, salt_and_pepper
 
 GREY = np.full((100, 28, 28, 1), 0.5, np.float32)
 
@@ -20,6 +20,7 @@ def test_shares_of_black_and_white(level):
     margin = 5 * np.sqrt(0.25 / GREY.size) if level else 0
     for value, share in (0, level / 2), (1, level / 2), (0.5, 1 - level):
         assert np.mean(noisy == value) == pytest.approx(share, abs=margin)
+    assert (GREY == 0.5).all(), "the input stays"
 
 
 def test_each_image_can_have_its_own_level():
@@ -27,29 +28,6 @@ def test_each_image_can_have_its_own_level():
     noisy = salt_and_pepper(np.full((3, 10_000), 0.5, np.float32), levels, seed=1)
     margin = 5 * np.sqrt(0.25 / 10_000)
     assert np.mean(noisy != 0.5, axis=1) == pytest.approx([0, 0.3, 1], abs=margin)
-
-
-@pytest.mark.parametrize("shape", [(400, 784), (400, 28, 28, 1)])
-def test_noise_drawn_once_has_levels_in_the_range(shape):
-    """The same noise for rows of pixels and for images."""
-    images = np.full(shape, 0.5, np.float32)
-    parameters = SimpleNamespace(noise_level=(0.2, 0.6), noise_skew=1, seed=0)
-    noisy = add_noise(images, parameters, "train").reshape(400, 784)
-    levels = np.mean(noisy != 0.5, axis=1)
-    margin = 5 * np.sqrt(0.25 / 784)
-    assert 0.2 - margin < levels.min() < levels.max() < 0.6 + margin
-    assert levels.mean() == pytest.approx(0.4, abs=5 * 0.12 / np.sqrt(400))
-    flat = add_noise(images.reshape(400, 784), parameters, "train")
-    np.testing.assert_array_equal(noisy, flat)
-    assert (noisy != add_noise(flat, parameters, "validation")).any()
-
-
-def test_noise_depends_on_the_seed_and_spares_its_input():
-    before = GREY.copy()
-    first = salt_and_pepper(GREY, 0.4, seed=1)
-    np.testing.assert_array_equal(first, salt_and_pepper(GREY, 0.4, seed=1))
-    assert (first != salt_and_pepper(GREY, 0.4, seed=2)).any()
-    np.testing.assert_array_equal(GREY, before)
 
 
 @given(
@@ -62,6 +40,7 @@ def test_pixel_is_kept_or_black_or_white(images, level, seed):
     assert noisy.dtype == np.float32
     assert noisy.shape == images.shape
     assert ((noisy == images) | (noisy == 0) | (noisy == 1)).all()
+    np.testing.assert_array_equal(noisy, salt_and_pepper(images, level, seed))
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 2**32 - 1))
@@ -75,3 +54,42 @@ def test_other_levels_are_refused(level):
     for levels in level, np.array([0.5, level]):
         with pytest.raises(ValueError, match="outside"):
             salt_and_pepper(GREY[:2], levels, seed=1)
+
+
+@pytest.mark.parametrize("way", ["once", "threefry", "philox"])
+@pytest.mark.parametrize(("low", "high", "skew"), [(0.4, 0.4, 1), (0.0, 0.8, 1), (0.1, 1.0, 3)])
+def test_noise_for_training_has_levels_in_the_range(tensorflow, way, low, high, skew):
+    """Drawn once, or in every epoch with the generators that the autoencoder and the CNN use."""
+    grey = np.full((2000, 28, 28, 1), 0.5, np.float32)
+    parameters = SimpleNamespace(noise_level=(low, high), noise_skew=skew, seed=1)
+
+    @tensorflow.function(jit_compile=way == "threefry")  # XLA compiles the autoencoder
+    def add_noise_in_epoch(images, seed):
+        return add_noise_to_batch(way, parameters, images, seed)
+
+    def season(step):
+        if way == "once":
+            return add_noise(grey, parameters, f"split {step}")
+        return add_noise_in_epoch(grey, tensorflow.constant([1, step])).numpy()
+
+    noisy = season(2)
+    assert set(np.unique(noisy)) == {0, 0.5, 1}
+    levels = np.mean(noisy != 0.5, axis=(1, 2, 3))
+    # A level is measured on 784 pixels; everywhere five standard deviations.
+    pixels = 5 * np.sqrt(0.25 / 784)
+    assert low - pixels < levels.min() < low + pixels
+    assert high - pixels < levels.max() < high + pixels
+    # The mean of u^skew, with u even in [0, 1], is 1 / (skew + 1).
+    margin = 5 * 0.3 / np.sqrt(2000)
+    assert levels.mean() == pytest.approx(low + (high - low) / (skew + 1), abs=margin)
+    assert np.mean(noisy == 0) == pytest.approx(np.mean(noisy == 1), abs=5 / np.sqrt(noisy.size))
+    np.testing.assert_array_equal(noisy, season(2))
+    assert (noisy != season(3)).mean() > 0.1
+
+
+def test_noise_drawn_once_is_the_same_for_rows_of_pixels():
+    parameters = SimpleNamespace(noise_level=(0.2, 0.6), noise_skew=1, seed=0)
+    noisy, rows = (
+        add_noise(images, parameters, "train") for images in (GREY, GREY.reshape(-1, 784))
+    )
+    np.testing.assert_array_equal(noisy.reshape(rows.shape), rows)

@@ -4,7 +4,6 @@ import pytest
 import preprocess
 from common import dataset
 from common.idx import write_idx
-from common.parameters import ParameterError
 from preprocess import PreprocessParameters, hold_out
 
 
@@ -53,25 +52,6 @@ def test_each_protocol_takes_its_images(shades):
     assert honest["test"] == test
     limited = shades(validation="test", limit=[15, 10])
     assert limited == {"train": train[:15], "validation": test[:10], "test": test[:10]}
-
-
-@pytest.mark.parametrize(
-    ("words", "problem"),
-    [
-        ("--limit 60001 100 --validation test", "limit = 60001 100: .* 60,000"),
-        ("--limit 100 10001 --validation test", "limit = 100 10001: .* 10,000"),
-        ("--limit 9 100 --validation test", "limit = 9 100: "),
-        ("--limit 100 --validation test", "limit = 100: "),
-        ("--limit --validation test", "limit = empty: "),
-        ("--limit 100 100 --validation 100", "validation = 100: limit allows 100 training images"),
-        ("--limit None --validation 50001", "validation = 50001: .* 50,000"),
-        ("--limit None --validation 9", "validation = 9: "),
-        ("--limit None --validation train", "validation = train: "),
-    ],
-)
-def test_parameter_that_cannot_work_is_refused(words, problem):
-    with pytest.raises(ParameterError, match=rf"^preprocess\.{problem}"):
-        PreprocessParameters.parse(f"{words} --seed 0".split())
 
 
 def test_damaged_original_is_named(shades, tmp_path):

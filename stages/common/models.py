@@ -20,11 +20,8 @@ def save(model, path) -> None:
         model.save(dated)
         with zipfile.ZipFile(dated) as source, zipfile.ZipFile(complete, "w") as target:
             for name in sorted(source.namelist()):
-                content = source.read(name)
-                if name.endswith(".json"):
-                    content = _undate(content)
                 # A ZipInfo made by hand is dated 1980-01-01.
-                target.writestr(zipfile.ZipInfo(name), content)
+                target.writestr(zipfile.ZipInfo(name), _undate(source.read(name)))
         complete.replace(path)
 
 
