@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import io
-import math
 import os
 import pickle
 import shutil
@@ -135,7 +134,7 @@ def download(address: str, timeout: float) -> bytes:
     print(f"fetch: {address}", flush=True)
     body = bytearray()
     identity = {"Accept-Encoding": "identity"}
-    patience = math.ceil(timeout + PIECE / SLOWEST)
+    patience = int(timeout) + PIECE // SLOWEST
     signal.alarm(patience)
     with requests.get(address, headers=identity, stream=True, timeout=timeout) as response:
         response.raise_for_status()

@@ -10,9 +10,6 @@ from common import environment, results
 from common.idx import read_idx
 from common.parameters import Parameters, Seed, whole
 
-RAW = Path("data/raw")
-PROCESSED = Path("data/processed")
-
 
 class PreprocessParameters(Parameters, section="preprocess"):
     """Hold which images are used for what."""
@@ -59,8 +56,9 @@ def hold_out(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 def split(parameters: PreprocessParameters) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return images (N, 28, 28) and labels (N,), uint8, for train, validation and test."""
+    names = "images-idx3-ubyte", "labels-idx1-ubyte"
     train, test = (
-        [read_idx(RAW / f"{kind}-{name}-ubyte")[:size] for name in ("images-idx3", "labels-idx1")]
+        [read_idx(f"data/raw/{kind}-{name}")[:size] for name in names]
         for kind, size in zip(("train", "t10k"), parameters.limit or (None, None), strict=True)
     )
     if parameters.validation == "test":
@@ -77,7 +75,7 @@ def main(parameters: PreprocessParameters) -> None:
     environment.check()
     arrays = split(parameters)
     for name, (images, labels) in arrays.items():
-        folder = PROCESSED / name
+        folder = Path("data/processed", name)
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "images.npy", images[..., np.newaxis] / np.float32(255))
         np.save(folder / "labels.npy", np.eye(10, dtype=np.float32)[labels])

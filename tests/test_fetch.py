@@ -135,7 +135,7 @@ def test_honest_server_is_used(folder, server, way):
 @pytest.mark.parametrize("way", BAD)
 def test_bad_server_is_reported_and_next_used(folder, server, here, capsys, monkeypatch, way):
     # Three seconds for each answer: an honest one takes none, but the machine may be busy.
-    monkeypatch.setattr(module, "PIECE", 2 * module.SLOWEST)
+    monkeypatch.setattr(module, "PIECE", 3 * module.SLOWEST)
     start = time.monotonic()
     fetch([f"{server}/{way}", str(here)], 0.3)
     assert time.monotonic() - start < 20

@@ -1,11 +1,8 @@
 """The processed images, as `preprocess` leaves them and the later stages read them."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
-
-FOLDER = Path("data/processed")
 
 
 def load(split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -14,9 +11,9 @@ def load(split: str) -> tuple[np.ndarray, np.ndarray]:
     Images are float32 in [0, 1] of shape (N, 28, 28, 1); labels are one-hot float32 of
     shape (N, 10). Ends the process with one line where the files hold anything else.
     """
-    folder = FOLDER / split
+    folder = f"data/processed/{split}"
     try:
-        images, labels = (np.load(folder / f"{name}.npy") for name in ("images", "labels"))
+        images, labels = (np.load(f"{folder}/{name}.npy") for name in ("images", "labels"))
         if (
             images.dtype == labels.dtype == np.float32
             and images.shape == (*labels.shape[:1], 28, 28, 1)
