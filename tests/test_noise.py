@@ -23,13 +23,6 @@ def test_shares_of_black_and_white(level):
     assert (GREY == 0.5).all(), "the input stays"
 
 
-def test_each_image_can_have_its_own_level():
-    levels = np.array([0, 0.3, 1], np.float32).reshape(3, 1)
-    noisy = salt_and_pepper(np.full((3, 10_000), 0.5, np.float32), levels, seed=1)
-    margin = 5 * np.sqrt(0.25 / 10_000)
-    assert np.mean(noisy != 0.5, axis=1) == pytest.approx([0, 0.3, 1], abs=margin)
-
-
 @given(
     arrays(np.float32, array_shapes(), elements=st.floats(0, 1, width=32)),
     st.floats(0, 1),

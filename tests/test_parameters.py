@@ -43,9 +43,14 @@ def refused(stage, *words):
 
 
 def test_keys_are_those_of_params_yaml():
-    lines = refused("sweep_l2", "--epochs=0", "--factor=2", "--replicate=1.0")
-    keys = {line.split(" = ")[0] for line in lines}
-    assert keys == {"sweep_l2.training.epochs", "sweep_l2.grid.factors", "sweep_l2.grid.replicates"}
+    lines = refused("sweep_l2", "--epochs=0", "--factor=2", "--replicate=1.0", "--threads=0")
+    keys = [line.split(" = ")[0] for line in lines]
+    assert set(keys) == {
+        "sweep_l2.training.epochs",
+        "sweep_l2.grid.factors",
+        "sweep_l2.grid.replicates",
+        "threads",
+    }
     for key in keys:
         place = read_yaml(ROOT / "params.yaml")
         for name in key.split("."):

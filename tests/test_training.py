@@ -95,20 +95,6 @@ def test_agrees_with_fit_on_the_same_batches(tensorflow, digits, name):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
-def train_weights(name, digits, seed):
-    model, optimizer, loss, data = prepare(name, digits)
-    options = {"batch_size": BATCH, "epochs": 1, "seed": seed}
-    train(model, optimizer, loss, data, data, **options)
-    return b"".join(array.tobytes() for array in model.get_weights())
-
-
-@pytest.mark.parametrize("name", ["mlp", "cnn"])
-def test_same_seed_same_bytes_other_seed_other_bytes(tensorflow, digits, name):
-    first = train_weights(name, digits, seed=1)
-    assert train_weights(name, digits, seed=1) == first
-    assert train_weights(name, digits, seed=2) != first
-
-
 def test_batch_larger_than_the_data_is_one_batch(tensorflow, digits):
     model, _, loss, data = prepare("mlp", digits)
     few = tuple(array[:30] for array in data)
