@@ -13,7 +13,6 @@ from common.parameters import Parameters, Seed, Threads, several, whole
 from common.runtime import derive_seed, keras, set_up, tf
 
 FOLDER = Path("plots/eval_noise")
-CLASSIFIERS = ("cnn", "mlp")
 
 
 class EvaluationParameters(Parameters, section="eval_noise"):
@@ -123,7 +122,7 @@ def main(parameters: EvaluationParameters) -> None:
             f"error: eval_noise.examples = {max(parameters.examples)}: "
             f"the test images are numbered 0 to {len(images) - 1}"
         )
-    classifiers = {name: load_network(name, (28, 28, 1), (10,)) for name in CLASSIFIERS}
+    classifiers = {name: load_network(name, (28, 28, 1), (10,)) for name in ("cnn", "mlp")}
     denoise = load_network("autoencoder", (784,), (784,))
     tables, pixels = measure(parameters, classifiers, denoise, images, labels)
     for name, table in tables.items():

@@ -61,14 +61,12 @@ def split(parameters: PreprocessParameters) -> dict[str, tuple[np.ndarray, np.nd
         [read_idx(f"data/raw/{kind}-{name}")[:size] for name in names]
         for kind, size in zip(("train", "t10k"), parameters.limit or (None, None), strict=True)
     )
-    if parameters.validation == "test":
-        return {"train": train, "validation": test, "test": test}
-    held = hold_out(train[1], parameters.validation, parameters.seed)
-    return {
-        "train": [array[~held] for array in train],
-        "validation": [array[held] for array in train],
-        "test": test,
-    }
+    validation = test
+    if parameters.validation != "test":
+        held = hold_out(train[1], parameters.validation, parameters.seed)
+        validation = [array[held] for array in train]
+        train = [array[~held] for array in train]
+    return {"train": train, "validation": validation, "test": test}
 
 
 def main(parameters: PreprocessParameters) -> None:
