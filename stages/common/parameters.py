@@ -71,7 +71,7 @@ class Parameters(BaseModel):
 
     @classmethod
     def run(cls, main: Callable, description: str) -> None:
-        """Call `main` with the parameters on the process's command line.
+        """Call `main` with the command line's parameters, in the project's folder.
 
         Ends the process with one line for each wrong parameter (exit code 2), or for a file
         that cannot be read or written (exit code 1).
