@@ -2,7 +2,6 @@
 
 import itertools
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,8 +10,6 @@ from common import dataset, results
 from common.noise import NoiseLevel, salt_and_pepper
 from common.parameters import Parameters, Seed, Threads, several, whole
 from common.runtime import derive_seed, keras, set_up, tf
-
-FOLDER = Path("plots/eval_noise")
 
 
 class EvaluationParameters(Parameters, section="eval_noise"):
@@ -126,8 +123,8 @@ def main(parameters: EvaluationParameters) -> None:
     denoise = load_network("autoencoder", (784,), (784,))
     tables, pixels = measure(parameters, classifiers, denoise, images, labels)
     for name, table in tables.items():
-        results.write_csv(FOLDER / f"{name}.csv", table)
-    np.save(FOLDER / "pixels.npy", np.rint(pixels[..., 0] * 255).astype(np.uint8))
+        results.write_csv(f"plots/eval_noise/{name}.csv", table)
+    np.save("plots/eval_noise/pixels.npy", np.rint(pixels[..., 0] * 255).astype(np.uint8))
     results.write_json("metrics/eval_noise.json", summarise(tables["rates"]))
 
 
