@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import requests
 from pydantic import AfterValidator, Field
+from tqdm import tqdm
 
 from common.idx import write_idx
 from common.parameters import Parameters, number, several
@@ -128,17 +129,21 @@ def read_file(source: str, name: str, timeout: float) -> bytes:
 
 
 def download(address: str, timeout: float) -> bytes:
-    """Download at most `BYTES` bytes, as they are sent."""
+    """Download at most `BYTES` bytes, as they are sent; show a bar on a terminal."""
     print(f"fetch: {address}", flush=True)
     body = bytearray()
     identity = {"Accept-Encoding": "identity"}
     patience = int(timeout) + PIECE // SLOWEST
     signal.alarm(patience)
-    with requests.get(address, headers=identity, stream=True, timeout=timeout) as response:
+    with (
+        requests.get(address, headers=identity, stream=True, timeout=timeout) as response,
+        tqdm(unit="B", unit_scale=True, leave=False, disable=None) as bar,
+    ):
         response.raise_for_status()
         while piece := response.raw.read(PIECE, decode_content=False):
             signal.alarm(patience)
             body += piece
+            bar.update(len(piece))
             if len(body) > BYTES:
                 raise ValueError(f"more than {BYTES} bytes")
     signal.alarm(0)

@@ -12,12 +12,18 @@ from common.runtime import derive_seed, tf
 NoiseLevel = number("share of pixels that turn black or white", ge=0, le=1)
 
 
+def _refuse_descending(levels: tuple[float, float]) -> tuple[float, float]:
+    if levels[0] > levels[1]:
+        raise ValueError("the range ends before it starts; write its lower end first")
+    return levels
+
+
 class NoiseParameters(Parameters):
     """Hold how noise is added to training images."""
 
     noise_level: Annotated[
         tuple[NoiseLevel, NoiseLevel],
-        AfterValidator(sorted),
+        AfterValidator(_refuse_descending),
         # One level stands for both ends of the range.
         BeforeValidator(lambda words: words if isinstance(words, list) else [words, words]),
         Field(
