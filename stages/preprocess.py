@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from common import environment
+from common import environment, results
 from common.idx import read_idx
 from common.parameters import Parameters, Seed, whole
 
@@ -75,12 +75,15 @@ def split(parameters: PreprocessParameters) -> dict[str, tuple[np.ndarray, np.nd
 
 def main(parameters: PreprocessParameters) -> None:
     environment.check()
-    for name, (images, labels) in split(parameters).items():
+    arrays = split(parameters)
+    for name, (images, labels) in arrays.items():
         folder = PROCESSED / name
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "images.npy", images[..., np.newaxis] / np.float32(255))
         np.save(folder / "labels.npy", np.eye(10, dtype=np.float32)[labels])
-        print(f"preprocess: {len(images)} images for {name}", flush=True)
+    train, validation, test = (len(labels) for _, labels in arrays.values())
+    counts = {"training_images": train, "validation_images": validation, "test_images": test}
+    results.write_json("metrics/preprocess.json", counts)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ big-endian 32-bit integer, then the values in row-major order. Source:
 http://yann.lecun.com/exdb/mnist/ ("the IDX file format").
 """
 
-import struct
 import sys
 from pathlib import Path
 
@@ -23,13 +22,13 @@ def read_idx(path) -> np.ndarray:
     try:
         if content[:3] != MAGIC:
             raise ValueError(f"it starts with {content[:3].hex()}")
-        shape = struct.unpack_from(f">{content[3]}I", content, 4)
-        return np.frombuffer(content, np.uint8)[4 + 4 * len(shape) :].reshape(shape)
-    except (IndexError, ValueError, struct.error) as error:
+        shape = np.frombuffer(content, ">u4", count=content[3], offset=4)
+        return np.frombuffer(content, np.uint8)[4 + shape.nbytes :].reshape(shape)
+    except (IndexError, ValueError) as error:
         sys.exit(f"error: {path}: not an IDX file ({error}); restore it: dvc repro fetch")
 
 
 def write_idx(path, values: np.ndarray) -> None:
     """Write a uint8 array of any shape to `path` as an IDX file."""
-    header = struct.pack(f">B{values.ndim}I", values.ndim, *values.shape)
-    Path(path).write_bytes(MAGIC + header + values.tobytes())
+    shape = np.array(values.shape, ">u4")
+    Path(path).write_bytes(MAGIC + bytes([values.ndim]) + shape.tobytes() + values.tobytes())

@@ -4,12 +4,14 @@ Every stage imports this module, so a change here reruns the whole study.
 """
 
 import argparse
+import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 
 def whole(meaning: str, low: int, high: int):
@@ -35,7 +37,8 @@ def several(item, most: int | None = None):
     meaning = item.__metadata__[0].description
     count = f"one to {most}" if most else "one or more"
     field = Field(min_length=1, max_length=most, description=f"{meaning}; {count}, none twice")
-    return Annotated[list[item], AfterValidator(_refuse_twins), field]
+    as_list = BeforeValidator(lambda words: words if isinstance(words, list) else [words])
+    return Annotated[list[item], as_list, AfterValidator(_refuse_twins), field]
 
 
 def _refuse_twins(values: list) -> list:
@@ -74,17 +77,15 @@ class Parameters(BaseModel):
         that cannot be read or written (exit code 1).
         """
         script = Path(sys.argv[0]).resolve()
-        stage, folder = script.stem, script.parent.parent
+        stage = script.stem
         if not sys.argv[1:]:
             sys.exit(
                 f"error: {stage}: no parameters given; run it as DVC does: "
                 f"dvc repro --single-item {stage} (--help explains the parameters)"
             )
+        os.chdir(script.parent.parent)
         try:
-            parameters = cls.parse(sys.argv[1:], description)
-            if Path.cwd() != folder:
-                sys.exit(f"error: {stage}: this is not the project's folder; first: cd {folder}")
-            main(parameters)
+            main(cls.parse(sys.argv[1:], description))
         except ParameterError as error:
             sys.stderr.write("".join(f"error: {line}\n" for line in error.args))
             sys.exit(2)
@@ -104,32 +105,25 @@ class Parameters(BaseModel):
         """
         parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
         for name, field in cls.model_fields.items():
-            parser.add_argument(
-                f"--{name}", nargs="*", default=argparse.SUPPRESS, help=field.description
-            )
-        given, unknown = parser.parse_known_args(arguments)
-        values = {
-            name: words[0] if len(words) == 1 and "list" not in cls._type(name) else words
-            for name, words in vars(given).items()
-        }
+            parser.add_argument(f"--{name}", nargs="*", help=field.description)
+        options, unknown = parser.parse_known_args(arguments)
+        given = {name: words for name, words in vars(options).items() if words is not None}
         lines = {}
         if unknown:
             known = ", ".join(cls.model_fields)
             words = " ".join(unknown)
             lines[""] = f"{cls._section}: {words}: no parameter of this stage ({known})"
         try:
-            parameters = cls.model_validate(values)
+            parameters = cls.model_validate(
+                {name: words[0] if len(words) == 1 else words for name, words in given.items()}
+            )
         except ValidationError as error:
             for detail in error.errors():
                 name = detail["loc"][0]
-                lines[name] = cls._explain(name, vars(given).get(name), detail.get("ctx", {}))
+                lines[name] = cls._explain(name, given.get(name), detail.get("ctx", {}))
         if lines:
             raise ParameterError(*lines.values())
         return parameters
-
-    @classmethod
-    def _type(cls, name: str) -> str:
-        return str(cls.model_fields[name].annotation)
 
     @classmethod
     def _explain(cls, name: str, words: list[str] | None, context: dict) -> str:
@@ -139,7 +133,7 @@ class Parameters(BaseModel):
         elif words:
             state = "= " + " ".join(word if word.isprintable() else repr(word) for word in words)
         else:  # DVC passes true and an empty list as the option alone
-            takes_several = "list" in cls._type(name) or "tuple" in cls._type(name)
+            takes_several = re.search("list|tuple", str(field.annotation))
             state = "= empty" if takes_several else "= true"
         reason = context.get("error", field.description)
         return f"{field.title or f'{cls._section}.{name}'} {state}: {reason}"
