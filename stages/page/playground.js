@@ -264,10 +264,10 @@ find("[type=checkbox]").onchange = schedule;
 
 // The page has another slider of the noise level; both follow this event.
 slider.oninput = () => {
-  const detail = { level: Number(slider.value) };
+  const detail = Number(slider.value);
   document.dispatchEvent(new CustomEvent("noiselevel", { detail }));
 };
-document.addEventListener("noiselevel", ({ detail: { level } }) => {
+document.addEventListener("noiselevel", ({ detail: level }) => {
   slider.value = level;
   find(".level").textContent = level.toFixed(2);
   schedule();
