@@ -136,18 +136,12 @@ function centre(image) {
 // ---- What the page shows ----
 
 const slider = find("[type=range]");
-let [noise, images, frame, pause] = [];
+let [noise, images, pause] = [];
 
 // For each pixel the level above which it changes, and to what: a higher level only adds.
 function drawNoise() {
   noise = Array.from(Array(SIDE * SIDE), () => [Math.random(), Math.round(Math.random())]);
-  schedule();
-}
-
-// At most once a frame, however many events there are.
-function schedule() {
-  cancelAnimationFrame(frame);
-  frame = requestAnimationFrame(update);
+  update();
 }
 
 function update() {
@@ -216,23 +210,22 @@ function drawTo(place) {
   pen.lineTo(...place);
   pen.stroke();
   last = place;
-  schedule();
-}
-
-function follow({ clientX, clientY }) {
-  const { left, top, width } = sheet.getBoundingClientRect();
-  drawTo([clientX - left, clientY - top].map((length) => (length * AREA) / width));
 }
 
 sheet.onpointerdown = (event) => {
   if (event.button !== 0) return;
   sheet.setPointerCapture(event.pointerId);
   last = null;
-  follow(event);
+  sheet.onpointermove(event);
 };
 sheet.onpointermove = (event) => {
   if (!sheet.hasPointerCapture(event.pointerId)) return;
-  (event.getCoalescedEvents?.() ?? [event]).forEach(follow);
+  const { left, top, width } = sheet.getBoundingClientRect();
+  const events = event.getCoalescedEvents?.() ?? []; // what happened since the last event
+  for (const { clientX, clientY } of [...events, event]) {
+    drawTo([clientX - left, clientY - top].map((length) => (length * AREA) / width));
+  }
+  update();
 };
 sheet.onpointerup = sheet.onpointercancel = sheet.onblur = () => { last = null; };
 
@@ -244,6 +237,7 @@ sheet.onkeydown = (event) => {
   // Arrows draw while the pen is down; Space puts it down or lifts it.
   if (Boolean(step) === Boolean(last)) drawTo(cursor.map((at) => (at + 0.5) * CELL));
   else last = null;
+  update();
   find(".cursor").style.translate = cursor.map((at) => `${100 * at}%`).join(" ");
   say(`Column ${cursor[0] + 1}, row ${cursor[1] + 1}, pen ${last ? "down" : "up"}.`);
 };
@@ -256,11 +250,12 @@ samples.forEach((button, index) => {
     clear();
     pen.drawImage(button.firstChild, 0, 0, AREA, AREA);
     sampled = true;
+    update();
   };
 });
 find(".clear").onclick = clear;
 find(".again").onclick = drawNoise;
-find("[type=checkbox]").onchange = schedule;
+find("[type=checkbox]").onchange = update;
 
 // The page has another slider of the noise level; both follow this event.
 slider.oninput = () => {
@@ -270,7 +265,7 @@ slider.oninput = () => {
 document.addEventListener("noiselevel", ({ detail: level }) => {
   slider.value = level;
   find(".level").textContent = level.toFixed(2);
-  schedule();
+  update();
 });
 
 section.hidden = false;
