@@ -112,15 +112,12 @@ def test_published_numbers_are_placed_among_seeds_of_the_same_measure():
     assert np.isnan(found.this_run[1])
 
 
-def test_most_confused_pair_and_most_confident_mistakes():
+def test_most_confident_mistakes_come_first():
     predictions = pd.DataFrame({"actual": [4, 4, 4, 9], "predicted": [9, 9, 4, 4]})
     predictions = predictions.assign(image=range(4), probability=[0.5, 0.6, 0.9, 0.7])
-    images = np.zeros((4, 28, 28, 1))
-    found = findings.find_mistakes(predictions, images)
-    assert found["confused"] == (4, 9, 2)
-    worst = [text for text, _ in found["mistakes"][0]["notes"]]
+    rows = findings.find_mistakes(predictions, np.zeros((4, 28, 28, 1)))
+    worst = [text for text, _ in rows[0]["notes"]]
     assert worst == ["9 read as 4", "4 read as 9", "4 read as 9"]
-    assert findings.find_mistakes(predictions[2:3], images)["confused"] is None
 
 
 def test_parameters_are_stated_as_params_yaml_writes_them():
@@ -161,22 +158,15 @@ def tell(study, *, good: bool, seeds: int = 3, trained: float = 0.0, levels=LEVE
     robust = pd.DataFrame(rows, columns=["metric", "seed", "value"])
     robust.to_csv(study.folder / "measured/robust.csv", index=False)
     study.change(train_cnn__noise_level=trained)
-    path = study.folder / "plots/train_cnn/predictions.csv"
-    predictions = pd.read_csv(path)
-    shift = (predictions.index < 6) & (not good)
-    predictions.assign(predicted=(predictions.actual + shift) % 10).to_csv(path, index=False)
     study.run(*study.command("report"))
     return (study.folder / "report.md").read_text().replace("\u00a0", " ")
 
 
 SENTENCES = {
     # when the measurements are good: when they are not
-    "Training is not ahead of validation": "Training is ahead by 5.00 percentage points",
     "is reached**: the best run has 0.9872": "is not reached**: the best run has 0.9750",
     "Weight decay has an effect: factor 0.001 is best": "luck decides between the best factors",
-    "Training stays below validation because": "Training is ahead by",
     "more accuracy from 17 % of the parameters": "convolution does not gain accuracy",
-    "It makes no mistake": "It mixes up most often",
     "fewer than half of the noisy images from level 0.40": "more than half of the noisy images",
     "falls below one half at level 0.80": "stays above one half at every level",
     "Denoising helps from noise level 0.0 to 1.0": "Denoising helps at no noise level",
@@ -184,7 +174,6 @@ SENTENCES = {
     "Denoising gains most at level 0.5: 40.0 %": "At no level are denoised images read better",
     "At level 1.0, 30.0 % of the denoised": "At level 1.0, 60.0 % of the denoised",
     "Denoising beats training on noise": "A network that trains on noise needs no denoising",
-    "So yes: denoising first reads more": "So no: train on the noise",
     "read more than that network alone at 1 of 1": "Both together gain nothing",
 }
 
@@ -195,6 +184,7 @@ def test_sentences_follow_the_measurements(study, good):
     for if_good, if_not in SENTENCES.items():
         assert (if_good in text) == good, if_good
         assert (if_not in text) != good, if_not
+    assert ("Training stays below validation because" in text) == good
 
 
 def test_report_says_how_many_networks_trained_on_noise_and_how_they_differ(study):

@@ -127,20 +127,14 @@ def selection_bias(cells: pd.DataFrame) -> dict:
     }
 
 
-def find_mistakes(predictions: pd.DataFrame, images) -> dict:
-    """Find the pair mixed up most often, and the ten mistakes with the highest probability."""
+def find_mistakes(predictions: pd.DataFrame, images) -> list[dict]:
+    """List the ten mistakes with the highest probability, in rows of five."""
     wrong = predictions[predictions.actual != predictions.predicted]
     worst = wrong.sort_values("probability", ascending=False, kind="stable").head(10)
     notes = [(f"{row.actual} read as {row.predicted}", False) for row in worst.itertuples()]
     pixels = np.rint(images[worst.image, ..., 0] * 255).astype(np.uint8)
-    pairs = wrong.groupby(["actual", "predicted"]).size()
-    return {
-        "confused": None if wrong.empty else (*pairs.idxmax(), pairs.max()),
-        "mistakes": [
-            {"kind": "", "pixels": pixels[half], "notes": notes[half]}
-            for half in (slice(5), slice(5, None))
-        ],
-    }
+    halves = slice(5), slice(5, None)
+    return [{"kind": "", "pixels": pixels[half], "notes": notes[half]} for half in halves]
 
 
 def compare_numbers(numbers: pd.DataFrame, metrics: dict, seeds: pd.DataFrame) -> pd.DataFrame:
@@ -269,10 +263,16 @@ def find_noise(run, curves: dict) -> dict:
     robust = summarise_draws(run.robust.set_index(["noise_level", "kind", "seed"]).rate)
     trained = describe_noise(run.parameters["train_cnn"].get("noise_level"))
     named = {CLASSIFIERS[name]: curve for name, curve in curves.items()}
+    gain = {name: largest_gain(curve) for name, curve in curves.items()}
+    digits = {str(digit): noise_curve(group) for digit, group in own.groupby("digit")}
+    rates = pd.DataFrame({digit: curve.denoised for digit, curve in digits.items()})
     return {
         "noise_table": tabulate_noise(run, curves),
-        "gain": {name: largest_gain(curve) for name, curve in curves.items()},
-        "digits": {str(digit): noise_curve(group) for digit, group in own.groupby("digit")},
+        "gain": gain,
+        "digits": digits,
+        "digit_rates": rates.add_prefix("digit_"),
+        "easiest": rates.loc[gain["cnn"]["noise_level"]].idxmax(),
+        "hardest": rates.loc[gain["cnn"]["noise_level"]].idxmin(),
         "notebook_half": crossing(run.notebook.denoised),
         "trained": trained,
         "robust_seeds": run.robust.seed.nunique(),
@@ -310,20 +310,20 @@ def find(run) -> dict:
         "numbers": numbers,
         "compared": int((numbers.place != "").sum()),
         "within": int((numbers.place == "within").sum()),
+        "mistakes": find_mistakes(run.predictions, run.test_images),
         "made_of": [flatten(run.parameters), run.versions],
     }
-    found |= metrics | find_noise(run, curves) | find_mistakes(run.predictions, run.test_images)
+    found |= metrics | find_noise(run, curves)
     return found | {"levels": show_levels(run, found["noise_table"])}
 
 
 def tabulate(run, found: dict) -> dict[str, pd.DataFrame]:
     """Make the tables of plots/report, which go into Git to compare branches by."""
-    digits = {f"digit_{digit}": curve.denoised for digit, curve in found["digits"].items()}
     return {
         "sweep": found["sweep_table"],
         "sweep_cells": run.cells,
         "noise": found["noise_table"].reset_index(),
-        "digits": pd.DataFrame(digits).reset_index(),
+        "digits": found["digit_rates"].reset_index(),
         "published_numbers": found["numbers"],
         "published_logs": compare_logs(run),
     }
