@@ -144,6 +144,7 @@ function drawNoise() {
   update();
 }
 
+// Show everything anew; return the words for it.
 function update() {
   const level = Number(slider.value);
   const drawn = readDrawing();
@@ -162,7 +163,9 @@ function update() {
     });
     return `${figure.dataset.title}: ${readings.join(", ")}.`;
   });
-  say(empty ? "Nothing is drawn." : sentences.join(" "));
+  const words = empty ? "Nothing is drawn." : sentences.join(" ");
+  say(words);
+  return words;
 }
 
 // Ink is black; the style inverts it where the page is dark.
@@ -237,9 +240,9 @@ sheet.onkeydown = (event) => {
   // Arrows draw while the pen is down; Space puts it down or lifts it.
   if (Boolean(step) === Boolean(last)) drawTo(cursor.map((at) => (at + 0.5) * CELL));
   else last = null;
-  update();
   find(".cursor").style.translate = cursor.map((at) => `${100 * at}%`).join(" ");
-  say(`Column ${cursor[0] + 1}, row ${cursor[1] + 1}, pen ${last ? "down" : "up"}.`);
+  const [right, down] = cursor.map((at) => at + 1);
+  say(`Column ${right}, row ${down}, pen ${last ? "down" : "up"}. ${update()}`);
 };
 
 const samples = findAll(section, ".samples button");
