@@ -230,9 +230,9 @@ def flatten(parameters: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["parameter", "value"])
 
 
-def list_rows(table: pd.DataFrame) -> list[dict]:
-    """List the rows of a table, with None where a number is missing."""
-    return table.astype(object).where(table.notna(), None).to_dict("records")
+def nest(table: pd.DataFrame) -> dict[str, dict]:
+    """Make a dictionary of the rows of a table, with None where a number is missing."""
+    return table.astype(object).where(table.notna(), None).to_dict("index")
 
 
 def measure(run, curves: dict) -> dict:
@@ -240,6 +240,7 @@ def measure(run, curves: dict) -> dict:
     # Chosen by validation, of the highest the first; only then the test images are looked at.
     best = run.cells.loc[run.cells.validation_accuracy.idxmax()]
     hinton = run.numbers.set_index("name").published["sweep_hinton"]
+    sweep = summarise_sweep(run.cells).set_index("factor")
     return {
         "best": {
             # A word, since DVC shows numbers with five decimals: 1e-06 would be 0.0.
@@ -248,9 +249,7 @@ def measure(run, curves: dict) -> dict:
             "test_accuracy": best.test_accuracy,
             "distance_to_hinton": round(best.test_accuracy - hinton, 6),
         },
-        "sweep": {
-            f"factor_{row.pop('factor')}": row for row in list_rows(summarise_sweep(run.cells))
-        },
+        "sweep": nest(sweep.rename(index="factor_{}".format)),
         "selection_bias": selection_bias(run.cells),
         "noise": noise_findings(curves["cnn"]),
         "perceptron_noise": noise_findings(curves["mlp"]),
@@ -292,7 +291,7 @@ def find(run) -> dict:
     layers = {name: describe_layers(network) for name, network in run.networks.items()}
     summary = summarise_sweep(run.cells)
     found = {
-        "metrics": metrics | {"published": dict(zip(shown.index, list_rows(shown), strict=True))},
+        "metrics": metrics | {"published": nest(shown)},
         "parameters": run.parameters,
         "images": run.metrics["metrics/preprocess.json"],
         "mlp": run.metrics["metrics/train_mlp.json"],
