@@ -40,11 +40,6 @@ def read_json(path: str) -> dict:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def read_yaml(path: str) -> dict:
-    """Read YAML as DVC does, where 1e-5 is a number."""
-    return YAML(typ="safe").load(Path(path))
-
-
 def read_cells(grid: GridParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the sweep: a row for each training, and a row for each of their epochs."""
     cells, histories = [], []
@@ -63,11 +58,9 @@ def read_seeds(numbers: pd.DataFrame) -> pd.DataFrame:
     return seeds.assign(metric=seeds.metric.map(names)).dropna(subset="metric")
 
 
-def read_robust(path: Path) -> pd.DataFrame | None:
+def read_robust() -> pd.DataFrame:
     """Read the rates of the network that trained on noise: seed, noise_level, kind, rate."""
-    if not path.exists():
-        return None
-    table = pd.read_csv(path)
+    table = pd.read_csv("measured/robust.csv")
     place = table.metric.str.extract(EVALUATION)
     place["noise_level"] = place.noise_level.astype(float)
     return place.assign(seed=table.seed, rate=table.value).dropna()
@@ -84,24 +77,22 @@ def remove_other_cells(grid: GridParameters) -> None:
 
 def read_run(grid: GridParameters) -> SimpleNamespace:
     """Read what the stages left, and what was published; tables as in their files."""
-    parameters = read_yaml("params.yaml")
+    parameters = YAML(typ="safe").load(Path("params.yaml"))  # as DVC does: 1e-5 is a number
     del parameters["fetch"]  # has no influence: whatever the source, the same bytes
-    stages = read_yaml("dvc.lock")["stages"].values()
-    inputs = pd.DataFrame([out for stage in stages for out in stage["outs"]])[["path", "md5"]]
     cells, sweep_histories = read_cells(grid)
     images, labels = dataset.load("test")
     numbers = pd.read_csv("published/numbers.csv")
+    metrics = [f"metrics/{name}.json" for name in ("preprocess", *STAGES)]
     return SimpleNamespace(
         parameters=parameters,
-        inputs=inputs[inputs.path.str.contains("data/|models/")].sort_values("path"),
         versions=pd.read_csv(VERSIONS, sep="==", names=["package", "version"], engine="python"),
-        measured={name: read_json(f"metrics/{name}.json") for name in STAGES},
+        metrics={path: read_json(path) for path in metrics},
         histories={name: pd.read_csv(f"plots/{name}/history.csv") for name in STAGES},
         logs={path.stem: pd.read_csv(path) for path in Path("published").glob("*_history*.csv")},
         numbers=numbers,
-        notebook=pd.read_csv("published/notebook_rerun_noise.csv"),
+        notebook=pd.read_csv("published/notebook_rerun_noise.csv", index_col="noise_level"),
         seeds=read_seeds(numbers),
-        robust=read_robust(Path("measured/robust.csv")),
+        robust=read_robust(),
         cells=cells,
         sweep_histories=sweep_histories,
         counts=pd.read_csv("plots/eval_noise/rates.csv"),
@@ -111,7 +102,6 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
         predictions=pd.read_csv("plots/train_cnn/predictions.csv"),
         test_images=images,
         test_labels=labels,
-        training_images=len(np.load("data/processed/train/images.npy", mmap_mode="r")),
         networks={name: read_network(Path(f"models/{name}.keras")) for name in NETWORKS},
     )
 
@@ -119,18 +109,16 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
 def main(parameters: GridParameters) -> None:
     remove_other_cells(parameters)
     run = read_run(parameters)
-    metrics = findings.measure(run)
-    found = findings.find(run, metrics)
-    metrics["published"] = findings.published_metrics(found["numbers"])
-    write_json("metrics/report.json", metrics)
+    found = findings.find(run)
+    write_json("metrics/report.json", found["metrics"])
     for name, table in findings.tabulate(run, found).items():
         write_csv(FOLDER / f"{name}.csv", table)
     found["charts"] = charts.specify(run, found)
     drawings = figures.draw(found)
     cnn = "CNN, trained on noise" if found["trained"] else "CNN"
-    shown = {"Perceptron": run.networks["mlp"], cnn: run.networks["cnn"]}
+    classifiers = {"Perceptron": run.networks["mlp"], cnn: run.networks["cnn"]}
     denoiser = run.networks["autoencoder"]
-    found["playground"] = playground(shown, denoiser, run.test_images, run.test_labels)
+    found["playground"] = playground(classifiers, denoiser, run.test_images, run.test_labels)
     plain, page = render(found, drawings)
     Path("report.md").write_text(plain, encoding="utf-8")
     Path("report.html").write_text(page, encoding="utf-8")

@@ -131,7 +131,11 @@ def test_page_without_javascript_shows_everything_but_what_moves(page):
     assert moving == [False, False]
 
 
-def test_printed_page_has_at_most_eight_sheets(page):
+def test_printed_page_shows_every_level_on_at_most_eight_sheets(page):
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    levels = [figure.is_displayed() for figure in find_all(page, ".levels figure")]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert levels == [True] * len(LEVELS)
     printed = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {})["data"])
     assert 3 <= printed.count(b"/Type /Page\n") <= 8
 

@@ -176,7 +176,7 @@ def test_keyboard_alone_draws_and_picks(page):
     wait_for_status(page, "Nothing is drawn.")
     keys = ActionChains(page).send_keys(Keys.TAB, " ", *[Keys.ARROW_DOWN] * 5, " ")
     keys.send_keys(*[Keys.ARROW_RIGHT] * 9).perform()
-    wait_for_status(page, "Column 24, row 20, pen up.")
+    wait_for_status(page, "Column 24, row 20, pen up. Drawn: Perceptron ")
     rows, columns = np.nonzero(shown(page)["drawn"])
     assert np.ptp(rows) + 1 == 20 > np.ptp(columns) + 1
     ActionChains(page).send_keys(Keys.TAB, Keys.ENTER).perform()

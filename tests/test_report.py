@@ -18,7 +18,7 @@ LEVELS = [0.0, 0.5, 1.0]  # of the small study
     [([0, 0.5, 1], [0.9, 0.6, 0.4], 0.75), ([0, 1], [0.9, 0.8], None), ([0.2, 1], [0.4, 0.1], 0.2)],
 )
 def test_level_where_a_rate_falls_below_one_half_is_interpolated(levels, rates, expected):
-    assert findings.crossing(levels, rates) == pytest.approx(expected)
+    assert findings.crossing(pd.Series(rates, levels)) == pytest.approx(expected)
 
 
 def count(noisy, denoised, classifier="cnn"):
@@ -36,8 +36,8 @@ def count(noisy, denoised, classifier="cnn"):
 
 def curve(noisy, denoised, levels=None, std=0.0):
     levels = np.linspace(0, 1, len(noisy)) if levels is None else levels
-    means = {"noise_level": levels, "noisy": noisy, "denoised": denoised}
-    return pd.DataFrame(means).assign(noisy_std=std, denoised_std=std)
+    means = pd.DataFrame({"noisy": noisy, "denoised": denoised}, levels)
+    return means.assign(noisy_std=std, denoised_std=std)
 
 
 def test_rates_are_means_over_all_digits_and_draws():
@@ -67,17 +67,6 @@ def test_gain_within_the_spread_of_draws_does_not_count():
     assert findings.noise_findings(curve(*rates, std=0.01))["denoising_helps_to"] == 0.5
 
 
-def test_published_claims_are_judged_by_the_curves():
-    def judge(noisy, denoised, levels):
-        return list(findings.judge_claims(curve(noisy, denoised, levels))["this run"])
-
-    levels = [0.0, 0.1, 0.2, 0.8, 1.0]
-    assert judge([0.9, 0.9, 0.8, 0.1, 0.01], [0.8, 0.8, 0.9, 0.2, 0.01], levels) == ["holds"] * 4
-    against = [f"does not hold at {where}" for where in ("0", "0.2, 0.8", "0.8", "1")]
-    assert judge([0.7, 0.9, 0.8, 0.5, 0.1], [0.8, 0.8, 0.7, 0.4, 0.1], levels) == against
-    assert judge([0.5], [0.5], [0.15]) == ["not measured"] * 4
-
-
 def test_training_on_noise_is_compared_at_levels_that_both_have():
     own = curve([0.9, 0.5, 0.1], [0.8, 0.7, 0.1])
     found = findings.compare_ways(own, curve([0.95, 0.85, 0.1], [0.8, 0.9, 0.1], std=0.01))
@@ -85,8 +74,6 @@ def test_training_on_noise_is_compared_at_levels_that_both_have():
     assert found["cost"] == pytest.approx(-0.05)
     assert (found["most"]["noise_level"], found["spread"]) == (0.5, 0.01)
     assert findings.compare_ways(own, curve([0.9], [0.9], levels=[0.4])) is None
-    single = curve([0.95, 0.85, 0.1], [0.8, 0.9, 0.1], std=np.nan)
-    assert findings.compare_ways(own, single)["spread"] is None
 
 
 def test_sweep_uses_all_replicates_and_the_sample_deviation():
@@ -99,21 +86,18 @@ def test_sweep_uses_all_replicates_and_the_sample_deviation():
     assert findings.summarise_sweep(cells[:1])["std"].isna().all()
 
 
-def test_selection_bias_is_what_the_best_run_and_epoch_add():
-    place = {"factor": [0.1, 0.1, 0.01, 0.01], "replicate": [1, 2, 1, 2]}
+def test_selection_bias_is_what_the_best_run_adds():
     scores = {
+        "factor": [0.1, 0.1, 0.01, 0.01],
         "validation_accuracy": [0.90, 0.92, 0.97, 0.85],
         "test_accuracy": [0.90, 0.94, 0.99, 0.80],
     }
-    curves = {"replicate": 1, "validation_accuracy": [0.93, 0.91, 0.7, 0.8]}
-    histories = pd.DataFrame(place | curves | {"epoch": [1, 2, 1, 2]})
-    assert findings.selection_bias(pd.DataFrame(place | scores), histories) == {
+    assert findings.selection_bias(pd.DataFrame(scores)) == {
         "factor": "0.1",
         "expected": pytest.approx(0.92),
         "std": pytest.approx(np.sqrt(0.0008)),
         "best_run": pytest.approx(0.99),
         "best_run_gain": pytest.approx(0.07),
-        "best_epoch_gain": pytest.approx(0.01),
     }
 
 
@@ -128,15 +112,12 @@ def test_published_numbers_are_placed_among_seeds_of_the_same_measure():
     assert np.isnan(found.this_run[1])
 
 
-def test_most_confused_pair_and_most_confident_mistakes():
+def test_most_confident_mistakes_come_first():
     predictions = pd.DataFrame({"actual": [4, 4, 4, 9], "predicted": [9, 9, 4, 4]})
     predictions = predictions.assign(image=range(4), probability=[0.5, 0.6, 0.9, 0.7])
-    images = np.zeros((4, 28, 28, 1))
-    found = findings.find_mistakes(predictions, images)
-    assert found["confused"] == (4, 9, 2)
-    worst = [text for text, _ in found["mistakes"][0]["notes"]]
+    rows = findings.find_mistakes(predictions, np.zeros((4, 28, 28, 1)))
+    worst = [text for text, _ in rows[0]["notes"]]
     assert worst == ["9 read as 4", "4 read as 9", "4 read as 9"]
-    assert findings.find_mistakes(predictions[2:3], images)["confused"] is None
 
 
 def test_parameters_are_stated_as_params_yaml_writes_them():
@@ -145,10 +126,11 @@ def test_parameters_are_stated_as_params_yaml_writes_them():
     assert sorted(found) == [["a.b", "true"], ["a.c", "null"], ["a.e", "x"], ["d", "[1, 0.5]"]]
 
 
-def tell(study, *, good: bool, seeds: int = 3, trained: float = 0.0) -> str:
+def tell(study, *, good: bool, seeds: int = 3, trained: float = 0.0, levels=LEVELS) -> str:
     """Write the report on made-up measurements, every conclusion one way (`good`) or the other.
 
-    `seeds` networks were trained on noise, and the run's own with the level `trained`.
+    `seeds` networks were trained on noise and measured at `levels`; the run's own network was
+    trained with the level `trained`.
     """
 
     def change(path, **values):
@@ -170,38 +152,28 @@ def tell(study, *, good: bool, seeds: int = 3, trained: float = 0.0) -> str:
     rows = [
         (f"metrics/eval_noise.json:cnn.level_{level}.{kind}", seed, rate + 0.01 * seed)
         for seed in range(seeds)
-        for level in LEVELS
+        for level in levels
         for kind, rate in (("noisy", 0.6 if good else 0.9), ("denoised", 0.7 if good else 0.5))
     ]
     robust = pd.DataFrame(rows, columns=["metric", "seed", "value"])
     robust.to_csv(study.folder / "measured/robust.csv", index=False)
-    if not seeds:
-        (study.folder / "measured/robust.csv").unlink()
     study.change(train_cnn__noise_level=trained)
-    path = study.folder / "plots/train_cnn/predictions.csv"
-    predictions = pd.read_csv(path)
-    shift = (predictions.index < 6) & (not good)
-    predictions.assign(predicted=(predictions.actual + shift) % 10).to_csv(path, index=False)
     study.run(*study.command("report"))
     return (study.folder / "report.md").read_text().replace("\u00a0", " ")
 
 
 SENTENCES = {
     # when the measurements are good: when they are not
-    "Training is not ahead of validation": "Training is ahead by 5.00 percentage points",
     "is reached**: the best run has 0.9872": "is not reached**: the best run has 0.9750",
     "Weight decay has an effect: factor 0.001 is best": "luck decides between the best factors",
-    "so the lead means something": "so between these two, chance decides",
-    "Training stays below validation because": "Training is ahead by",
     "more accuracy from 17 % of the parameters": "convolution does not gain accuracy",
-    "It makes no mistake": "It mixes up most often",
     "fewer than half of the noisy images from level 0.40": "more than half of the noisy images",
     "falls below one half at level 0.80": "stays above one half at every level",
     "Denoising helps from noise level 0.0 to 1.0": "Denoising helps at no noise level",
     "On clean images denoising costs nothing": "On clean images denoising costs 10.00",
     "Denoising gains most at level 0.5: 40.0 %": "At no level are denoised images read better",
+    "At level 1.0, 30.0 % of the denoised": "At level 1.0, 60.0 % of the denoised",
     "Denoising beats training on noise": "A network that trains on noise needs no denoising",
-    "So yes: denoising first reads more": "So no: train on the noise",
     "read more than that network alone at 1 of 1": "Both together gain nothing",
 }
 
@@ -212,18 +184,19 @@ def test_sentences_follow_the_measurements(study, good):
     for if_good, if_not in SENTENCES.items():
         assert (if_good in text) == good, if_good
         assert (if_not in text) != good, if_not
+    assert ("Training stays below validation because" in text) == good
 
 
 def test_report_says_how_many_networks_trained_on_noise_and_how_they_differ(study):
     text = tell(study, good=True)
     assert "with noise, with 3 seeds" in text
     assert "seeds differ by at most 0.010 (standard deviation)" in text
-    assert "| Network trained on noise | noisy | 0.61 | 0.61 | 0.61 |" in text
+    assert re.search(r"\| Network trained on noise +\| noisy +(\| 0.61 +){3}\|", text)
     text = tell(study, good=True, seeds=1)
     assert "with noise, with 1 seed " in text
     assert "seeds differ" not in text
-    text = tell(study, good=True, seeds=0)
-    assert "This run has no network that trained on noise" in text
+    text = tell(study, good=True, levels=[0.25])
+    assert "measured at none of this run's noise levels" in text
     assert "at level 0.5, from 40.0 % to 80.0 %" in text
 
 

@@ -1,37 +1,34 @@
 """Every number and verdict that the report states: analysis, no drawing."""
 
 import json
-import math
 
 import numpy as np
 import pandas as pd
 
-CHANCE = 0.1  # ten digits, about equally frequent
 KINDS = ["noisy", "denoised"]
-CNN, MLP = "Convolutional network", "Perceptron"
+CLASSIFIERS = {"mlp": "Perceptron", "cnn": "Convolutional network"}
 
 
-def crossing(levels, rates) -> float | None:
-    """Find the level, interpolated, at which `rates` first fall below one half.
+def crossing(rates: pd.Series) -> float | None:
+    """Find the noise level, interpolated, at which rates first fall below one half.
 
-    None where they never do; the first level where they start below.
+    `rates` is indexed by level. None where they never do; the first level where they start below.
     """
-    levels, rates = np.array(levels), np.array(rates)
     below = np.flatnonzero(rates < 0.5)
     if not below.size:
         return None
     pair = [below[0], max(below[0] - 1, 0)]
-    return float(np.interp(0.5, rates[pair], levels[pair]))
+    return float(np.interp(0.5, rates.iloc[pair], rates.index[pair]))
 
 
 def summarise_draws(rates: pd.Series) -> pd.DataFrame:
     """Take mean and sample standard deviation over draws or seeds.
 
-    `rates` is indexed by noise_level, kind and a third. Columns of the result: noise_level,
-    noisy, denoised, noisy_std, denoised_std (NaN for a single draw).
+    `rates` is indexed by noise_level, kind and a third. The result is indexed by noise_level;
+    its columns are noisy, denoised, noisy_std, denoised_std (NaN for a single draw).
     """
     levels = rates.unstack("kind").groupby("noise_level")
-    return levels.mean().join(levels.std(ddof=1).add_suffix("_std")).reset_index()
+    return levels.mean().join(levels.std(ddof=1).add_suffix("_std"))
 
 
 def noise_curve(counts: pd.DataFrame, over: str = "draw") -> pd.DataFrame:
@@ -46,42 +43,22 @@ def noise_findings(curve: pd.DataFrame) -> dict:
     Denoising helps at a level where the denoised rate leads by more than two standard
     deviations of that difference between draws.
     """
-    gain = curve.denoised - curve.noisy
+    cost = curve.noisy - curve.denoised
     spread = np.hypot(curve.denoised_std.fillna(0), curve.noisy_std.fillna(0))
-    helps = curve.noise_level[gain > 2 * spread]
-    cost = -gain[curve.noise_level == 0]
+    helps = cost.index[-cost > 2 * spread]
     return {
-        "denoising_costs_on_clean": None if cost.empty else cost.iloc[0],
-        "denoising_helps_from": None if helps.empty else helps.min(),
-        "denoising_helps_to": None if helps.empty else helps.max(),
-        "noisy_rate_below_half_at": crossing(curve.noise_level, curve.noisy),
-        "denoised_rate_below_half_at": crossing(curve.noise_level, curve.denoised),
+        "denoising_costs_on_clean": cost.get(0.0),
+        "denoising_helps_from": min(helps, default=None),
+        "denoising_helps_to": max(helps, default=None),
+        "noisy_rate_below_half_at": crossing(curve.noisy),
+        "denoised_rate_below_half_at": crossing(curve.denoised),
     }
 
 
 def largest_gain(curve: pd.DataFrame) -> dict:
     """Find the level at which denoising raises the rate most."""
-    gain = curve.denoised - curve.noisy
-    return curve.assign(gain=gain).loc[gain.idxmax()].to_dict()
-
-
-def judge_claims(curve: pd.DataFrame) -> pd.DataFrame:
-    """Judge the published findings about noise by the measured curve."""
-    level, ahead = curve.noise_level, curve.denoised > curve.noisy
-    failed = curve.denoised <= 2 * CHANCE
-    nil = curve[KINDS].max(axis=1) < CHANCE / 2
-    judged = {
-        "Noisy images are read better at noise levels 0 and 0.1": (level <= 0.1, ~ahead),
-        "Denoised images are read better from 0.2 to 0.8": (level.between(0.2, 0.8), ahead),
-        "Denoising has failed from 0.8 (for us: at most twice chance)": (level >= 0.8, failed),
-        "At level 1 the rate is almost nil (for us: below half of chance)": (level == 1, nil),
-    }
-    verdicts = []
-    for chosen, holds in judged.values():
-        against = ", ".join(f"{value:g}" for value in level[chosen & ~holds])
-        verdict = f"does not hold at {against}" if against else "holds"
-        verdicts.append(verdict if chosen.any() else "not measured")
-    return pd.DataFrame({"published claim": judged.keys(), "this run": verdicts})
+    level = (curve.denoised - curve.noisy).idxmax()
+    return {"noise_level": level} | curve.loc[level].to_dict()
 
 
 def compare_ways(own: pd.DataFrame, trained: pd.DataFrame) -> dict | None:
@@ -90,21 +67,19 @@ def compare_ways(own: pd.DataFrame, trained: pd.DataFrame) -> dict | None:
     Levels count above 0, where there is noise, and below 1, where there is nothing else.
     None where both were measured at no such level.
     """
-    both = own.merge(trained, on="noise_level", suffixes=("", "_trained"))
-    noisy = both[(both.noise_level > 0) & (both.noise_level < 1)]
+    both = own.join(trained, how="inner", rsuffix="_trained")
+    noisy = both[(both.index > 0) & (both.index < 1)]
     if noisy.empty:
         return None
-    clean = both[both.noise_level == 0]
     lead = noisy.noisy_trained - noisy.denoised
-    spread = trained[["noisy_std", "denoised_std"]].max(axis=None)
     return {
-        "most": noisy.loc[lead.idxmax(), ["noise_level", "noisy_trained", "denoised"]].to_dict(),
+        "most": {"noise_level": lead.idxmax()} | noisy.loc[lead.idxmax()].to_dict(),
         "levels": len(noisy),
         "ahead": int((lead > 0).sum()),
         "joint_ahead": int((noisy.denoised_trained > noisy.noisy_trained).sum()),
-        "cost": None if clean.empty else (clean.noisy - clean.noisy_trained).iloc[0],
-        "half_at": crossing(trained.noise_level, trained.noisy),
-        "spread": None if np.isnan(spread) else spread,
+        "cost": (both.noisy - both.noisy_trained).get(0.0),
+        "half_at": crossing(trained.noisy),
+        "spread": trained[["noisy_std", "denoised_std"]].max(axis=None),
     }
 
 
@@ -125,52 +100,41 @@ def summarise_sweep(cells: pd.DataFrame) -> pd.DataFrame:
     return accuracies.agg(["mean", "std", "max"]).rename(columns={"max": "best"}).reset_index()
 
 
-def selection_bias(cells: pd.DataFrame, histories: pd.DataFrame) -> dict:
+def lead_of_best(sweep: pd.DataFrame) -> dict:
+    """By how much the best factor leads the next, and how its replicates scatter.
+
+    NaN without a second factor or replicate.
+    """
+    ranked = sweep.sort_values("mean", ascending=False, kind="stable")
+    return {"gap": ranked["mean"].diff(-1).iloc[0], "spread": ranked["std"].iloc[0]}
+
+
+def selection_bias(cells: pd.DataFrame) -> dict:
     """Measure what choosing on the images that a result is quoted for adds to it.
 
     `factor` has the highest mean validation accuracy, as a word; `expected` is the mean test
-    accuracy of its replicates; `best_run_gain` is how much the best run of all exceeds it;
-    `best_epoch_gain` how much a run's best epoch exceeds its last, on validation images.
+    accuracy of its replicates; `best_run_gain` is how much the best run of all exceeds it.
     """
     factor = cells.groupby("factor").validation_accuracy.mean().idxmax()
     replicates = cells.test_accuracy[cells.factor == factor]
     expected, best = replicates.mean(), cells.test_accuracy.max()
-    accuracies = histories.groupby(["factor", "replicate"]).validation_accuracy
     return {
         "factor": str(factor),
         "expected": expected,
         "std": replicates.std() if len(replicates) > 1 else None,
         "best_run": best,
         "best_run_gain": best - expected,
-        "best_epoch_gain": (accuracies.max() - accuracies.last()).mean(),
     }
 
 
-def lead_of_best(sweep: pd.DataFrame) -> dict | None:
-    """By how much the best factor leads the next, and how its replicates scatter.
-
-    None without a second factor or replicate.
-    """
-    ranked = sweep.sort_values("mean", ascending=False, kind="stable")
-    if len(ranked) < 2 or ranked["std"].isna().iloc[0]:
-        return None
-    return {"gap": -ranked["mean"].diff().iloc[1], "spread": ranked["std"].iloc[0]}
-
-
-def find_mistakes(predictions: pd.DataFrame, images) -> dict:
-    """Find the pair mixed up most often, and the ten mistakes with the highest probability."""
+def find_mistakes(predictions: pd.DataFrame, images) -> list[dict]:
+    """List the ten mistakes with the highest probability, in rows of five."""
     wrong = predictions[predictions.actual != predictions.predicted]
     worst = wrong.sort_values("probability", ascending=False, kind="stable").head(10)
     notes = [(f"{row.actual} read as {row.predicted}", False) for row in worst.itertuples()]
     pixels = np.rint(images[worst.image, ..., 0] * 255).astype(np.uint8)
-    pairs = wrong.groupby(["actual", "predicted"]).size()
-    return {
-        "confused": None if wrong.empty else (*pairs.idxmax(), pairs.max()),
-        "mistakes": [
-            {"kind": "", "pixels": pixels[half], "notes": notes[half]}
-            for half in (slice(5), slice(5, None))
-        ],
-    }
+    halves = slice(5), slice(5, None)
+    return [{"kind": "", "pixels": pixels[half], "notes": notes[half]} for half in halves]
 
 
 def compare_numbers(numbers: pd.DataFrame, metrics: dict, seeds: pd.DataFrame) -> pd.DataFrame:
@@ -234,13 +198,12 @@ def tabulate_noise(run, curves: dict) -> pd.DataFrame:
     closeness = closeness.unstack("kind")
     closeness.columns = [f"{kind}_{measure}" for measure, kind in closeness.columns]
     digits = noise_curve(run.counts[run.counts.classifier == "cnn"], "digit")
-    perceptron = curves[MLP].set_index("noise_level").add_suffix("_perceptron")
-    return (
-        curves[CNN]
-        .join(digits[KINDS].add_suffix("_digit_mean"))
-        .join(perceptron, on="noise_level")
-        .join(closeness, on="noise_level")
-    )
+    parts = [
+        digits[KINDS].add_suffix("_digit_mean"),
+        curves["mlp"].add_suffix("_perceptron"),
+        closeness,
+    ]
+    return curves["cnn"].join(parts)
 
 
 def show_levels(run, table: pd.DataFrame) -> list[dict]:
@@ -256,8 +219,7 @@ def show_levels(run, table: pd.DataFrame) -> list[dict]:
                 for row in read.itertuples()
             ]
             rows.append({"kind": kind, "pixels": pixels, "notes": notes})
-        numbers = table[table.noise_level == level].iloc[0].to_dict()
-        levels.append(numbers | {"noise_level": level, "rows": rows})
+        levels.append(table.loc[level].to_dict() | {"noise_level": level, "rows": rows})
     return levels
 
 
@@ -268,19 +230,17 @@ def flatten(parameters: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["parameter", "value"])
 
 
-def none_for_nan(table: pd.DataFrame) -> list[dict]:
-    """List the rows of a table, with None where a number is missing."""
-    return table.astype(object).where(table.notna(), None).to_dict("records")
+def nest(table: pd.DataFrame) -> dict[str, dict]:
+    """Make a dictionary of the rows of a table, with None where a number is missing."""
+    return table.astype(object).where(table.notna(), None).to_dict("index")
 
 
-def measure(run) -> dict:
+def measure(run, curves: dict) -> dict:
     """Work out the numbers of metrics/report.json but for the comparison with the study."""
     # Chosen by validation, of the highest the first; only then the test images are looked at.
     best = run.cells.loc[run.cells.validation_accuracy.idxmax()]
     hinton = run.numbers.set_index("name").published["sweep_hinton"]
-    noise = {
-        name: noise_findings(noise_curve(group)) for name, group in run.counts.groupby("classifier")
-    }
+    sweep = summarise_sweep(run.cells).set_index("factor")
     return {
         "best": {
             # A word, since DVC shows numbers with five decimals: 1e-06 would be 0.0.
@@ -289,67 +249,59 @@ def measure(run) -> dict:
             "test_accuracy": best.test_accuracy,
             "distance_to_hinton": round(best.test_accuracy - hinton, 6),
         },
-        "sweep": {
-            f"factor_{row['factor']}": {name: row[name] for name in ("mean", "std", "best")}
-            for row in none_for_nan(summarise_sweep(run.cells))
-        },
-        "selection_bias": selection_bias(run.cells, run.sweep_histories),
-        "noise": noise["cnn"],
-        "perceptron_noise": noise["mlp"],
+        "sweep": nest(sweep.rename(index="factor_{}".format)),
+        "selection_bias": selection_bias(run.cells),
+        "noise": noise_findings(curves["cnn"]),
+        "perceptron_noise": noise_findings(curves["mlp"]),
     }
 
 
-def find_noise(run) -> dict:
+def find_noise(run, curves: dict) -> dict:
     """Gather what sections 4b to 4d state."""
     own = run.counts[run.counts.classifier == "cnn"]
-    perceptron = run.counts[run.counts.classifier == "mlp"]
-    curves = {MLP: noise_curve(perceptron), CNN: noise_curve(own)}
+    robust = summarise_draws(run.robust.set_index(["noise_level", "kind", "seed"]).rate)
     trained = describe_noise(run.parameters["train_cnn"].get("noise_level"))
-    table = tabulate_noise(run, curves)
+    named = {CLASSIFIERS[name]: curve for name, curve in curves.items()}
+    gain = {name: largest_gain(curve) for name, curve in curves.items()}
     digits = {str(digit): noise_curve(group) for digit, group in own.groupby("digit")}
-    rates = pd.DataFrame({name: curve.denoised for name, curve in digits.items()})
-    gain = {"cnn": largest_gain(curves[CNN]), "mlp": largest_gain(curves[MLP])}
-    easy = rates[table.noise_level == gain["cnn"]["noise_level"]].iloc[0]
-    found = {
-        "noise_table": table,
-        "levels": show_levels(run, table),
-        "claims": judge_claims(curves[CNN]),
+    rates = pd.DataFrame({digit: curve.denoised for digit, curve in digits.items()})
+    return {
+        "noise_table": tabulate_noise(run, curves),
         "gain": gain,
         "digits": digits,
-        "digit_rates": table[["noise_level"]].join(rates.add_prefix("digit_")),
-        "easiest": easy.idxmax(),
-        "hardest": easy.idxmin(),
-        "notebook_half": crossing(run.notebook.noise_level, run.notebook.denoised),
+        "digit_rates": rates.add_prefix("digit_"),
+        "easiest": rates.loc[gain["cnn"]["noise_level"]].idxmax(),
+        "hardest": rates.loc[gain["cnn"]["noise_level"]].idxmin(),
+        "notebook_half": crossing(run.notebook.denoised),
         "trained": trained,
-        "ways": None,
+        "robust_seeds": run.robust.seed.nunique(),
+        "ways": None if trained else compare_ways(curves["cnn"], robust),
+        "curves": named | {"Network trained on noise": robust},
     }
-    if run.robust is not None:
-        robust = summarise_draws(run.robust.set_index(["noise_level", "kind", "seed"]).rate)
-        found["ways"] = None if trained else compare_ways(curves[CNN], robust)
-        found["robust_seeds"] = run.robust.seed.nunique()
-        curves["Network trained on noise"] = robust
-    return found | {"curves": curves}
 
 
-def find(run, metrics: dict) -> dict:
-    """Gather everything that text and charts state; `metrics` as `measure` made them."""
-    files = {f"metrics/{name}.json": values for name, values in run.measured.items()}
-    numbers = compare_numbers(run.numbers, files | {"metrics/report.json": metrics}, run.seeds)
+def find(run) -> dict:
+    """Gather everything that text and charts state; under "metrics" what report.json holds."""
+    counts = run.counts.groupby("classifier")
+    curves = {name: noise_curve(counts.get_group(name)) for name in CLASSIFIERS}
+    metrics = measure(run, curves)
+    files = run.metrics | {"metrics/report.json": metrics}
+    numbers = compare_numbers(run.numbers, files, run.seeds)
+    shown = numbers.set_index("name")[["published", "this_run", "difference"]]
     layers = {name: describe_layers(network) for name, network in run.networks.items()}
     summary = summarise_sweep(run.cells)
     found = {
+        "metrics": metrics | {"published": nest(shown)},
         "parameters": run.parameters,
-        "training_images": run.training_images,
-        "test_images": len(run.predictions),
-        "mlp": run.measured["train_mlp"],
-        "cnn": run.measured["train_cnn"],
-        "ae": run.measured["train_ae"],
+        "images": run.metrics["metrics/preprocess.json"],
+        "mlp": run.metrics["metrics/train_mlp.json"],
+        "cnn": run.metrics["metrics/train_cnn.json"],
+        "ae": run.metrics["metrics/train_ae.json"],
         "ae_noise": describe_noise(run.parameters["train_ae"]["noise_level"]),
         "layers": layers,
         "widths": layers["mlp"].output[layers["mlp"].parameters > 0].astype(int),
         "code_size": layers["autoencoder"].output.astype(int).min(),
         "dense_parameters": int(run.cells.parameters.iloc[0]),
-        "right_probability": math.exp(-run.measured["train_mlp"]["test_loss"]),
         "cells": len(run.cells),
         "sweep_table": summary,
         "lead": lead_of_best(summary),
@@ -357,16 +309,11 @@ def find(run, metrics: dict) -> dict:
         "numbers": numbers,
         "compared": int((numbers.place != "").sum()),
         "within": int((numbers.place == "within").sum()),
-        "made_of": [flatten(run.parameters), run.inputs, run.versions],
+        "mistakes": find_mistakes(run.predictions, run.test_images),
+        "made_of": [flatten(run.parameters), run.versions],
     }
-    mistakes = find_mistakes(run.predictions, run.test_images)
-    return metrics | found | mistakes | find_noise(run)
-
-
-def published_metrics(numbers: pd.DataFrame) -> dict:
-    """Shape the comparison with the study for metrics/report.json."""
-    columns = ["published", "this_run", "difference"]
-    return {row["name"]: {key: row[key] for key in columns} for row in none_for_nan(numbers)}
+    found |= metrics | find_noise(run, curves)
+    return found | {"levels": show_levels(run, found["noise_table"])}
 
 
 def tabulate(run, found: dict) -> dict[str, pd.DataFrame]:
@@ -374,8 +321,8 @@ def tabulate(run, found: dict) -> dict[str, pd.DataFrame]:
     return {
         "sweep": found["sweep_table"],
         "sweep_cells": run.cells,
-        "noise": found["noise_table"],
-        "digits": found["digit_rates"],
+        "noise": found["noise_table"].reset_index(),
+        "digits": found["digit_rates"].reset_index(),
         "published_numbers": found["numbers"],
         "published_logs": compare_logs(run),
     }

@@ -136,20 +136,15 @@ function centre(image) {
 // ---- What the page shows ----
 
 const slider = find("[type=range]");
-let [noise, images, frame, pause] = [];
+let [noise, images, pause] = [];
 
 // For each pixel the level above which it changes, and to what: a higher level only adds.
 function drawNoise() {
   noise = Array.from(Array(SIDE * SIDE), () => [Math.random(), Math.round(Math.random())]);
-  schedule();
+  update();
 }
 
-// At most once a frame, however many events there are.
-function schedule() {
-  cancelAnimationFrame(frame);
-  frame = requestAnimationFrame(update);
-}
-
+// Show everything anew; return the words for it.
 function update() {
   const level = Number(slider.value);
   const drawn = readDrawing();
@@ -168,7 +163,9 @@ function update() {
     });
     return `${figure.dataset.title}: ${readings.join(", ")}.`;
   });
-  say(empty ? "Nothing is drawn." : sentences.join(" "));
+  const words = empty ? "Nothing is drawn." : sentences.join(" ");
+  say(words);
+  return words;
 }
 
 // Ink is black; the style inverts it where the page is dark.
@@ -216,23 +213,22 @@ function drawTo(place) {
   pen.lineTo(...place);
   pen.stroke();
   last = place;
-  schedule();
-}
-
-function follow({ clientX, clientY }) {
-  const { left, top, width } = sheet.getBoundingClientRect();
-  drawTo([clientX - left, clientY - top].map((length) => (length * AREA) / width));
 }
 
 sheet.onpointerdown = (event) => {
   if (event.button !== 0) return;
   sheet.setPointerCapture(event.pointerId);
   last = null;
-  follow(event);
+  sheet.onpointermove(event);
 };
 sheet.onpointermove = (event) => {
   if (!sheet.hasPointerCapture(event.pointerId)) return;
-  (event.getCoalescedEvents?.() ?? [event]).forEach(follow);
+  const { left, top, width } = sheet.getBoundingClientRect();
+  const events = event.getCoalescedEvents?.() ?? []; // what happened since the last event
+  for (const { clientX, clientY } of [...events, event]) {
+    drawTo([clientX - left, clientY - top].map((length) => (length * AREA) / width));
+  }
+  update();
 };
 sheet.onpointerup = sheet.onpointercancel = sheet.onblur = () => { last = null; };
 
@@ -245,7 +241,8 @@ sheet.onkeydown = (event) => {
   if (Boolean(step) === Boolean(last)) drawTo(cursor.map((at) => (at + 0.5) * CELL));
   else last = null;
   find(".cursor").style.translate = cursor.map((at) => `${100 * at}%`).join(" ");
-  say(`Column ${cursor[0] + 1}, row ${cursor[1] + 1}, pen ${last ? "down" : "up"}.`);
+  const [right, down] = cursor.map((at) => at + 1);
+  say(`Column ${right}, row ${down}, pen ${last ? "down" : "up"}. ${update()}`);
 };
 
 const samples = findAll(section, ".samples button");
@@ -256,21 +253,22 @@ samples.forEach((button, index) => {
     clear();
     pen.drawImage(button.firstChild, 0, 0, AREA, AREA);
     sampled = true;
+    update();
   };
 });
 find(".clear").onclick = clear;
 find(".again").onclick = drawNoise;
-find("[type=checkbox]").onchange = schedule;
+find("[type=checkbox]").onchange = update;
 
 // The page has another slider of the noise level; both follow this event.
 slider.oninput = () => {
-  const detail = { level: Number(slider.value) };
+  const detail = Number(slider.value);
   document.dispatchEvent(new CustomEvent("noiselevel", { detail }));
 };
-document.addEventListener("noiselevel", ({ detail: { level } }) => {
+document.addEventListener("noiselevel", ({ detail: level }) => {
   slider.value = level;
   find(".level").textContent = level.toFixed(2);
-  schedule();
+  update();
 });
 
 section.hidden = false;

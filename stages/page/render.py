@@ -1,7 +1,6 @@
 """The report as Markdown and as a self-contained page, from one text: `report.md.j2`."""
 
 import base64
-import json
 import re
 from pathlib import Path
 
@@ -13,21 +12,15 @@ from page.figures import FOLDER
 
 HERE = Path(__file__).parent
 WIDE = '<div class="wide" tabindex="0" role="group" aria-label="Table, may scroll"><table>'
+PICTURE = rf'<img src="{FOLDER}/([^"]+)\.png" width="480" alt="([^"]*)">'
 POINT = r'<path aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="point"([^>]*)/>'
-
-
-def _word(cell) -> str:
-    """Write a cell of a table: six digits, a dash for what is missing."""
-    if isinstance(cell, int):
-        return f"{cell:,}"
-    return "–" if pd.isna(cell) else f"{cell:.6g}" if isinstance(cell, float) else str(cell)
 
 
 def _table(table: pd.DataFrame) -> str:
     """Write `table` in Markdown."""
-    rows = [table.columns, ["---"] * len(table.columns), *table.astype(object).to_numpy()]
-    lines = (" | ".join(_word(cell) for cell in row) for row in rows)
-    return "".join(f"| {line} |\n" for line in lines)
+    known = table.astype(object).where(table.notna(), None)
+    form = {"intfmt": ",", "floatfmt": ".6g", "missingval": "–", "numalign": "left"}
+    return known.to_markdown(index=False, **form) + "\n"
 
 
 FILTERS = {
@@ -35,7 +28,6 @@ FILTERS = {
     "points": lambda share: f"{100 * share:.2f} percentage points",
     "thousands": lambda count: f"{count:,}",
     "decibel": lambda value: f"{value:.1f} dB" if value < 1000 else "no noise",
-    "script": lambda data: json.dumps(data, sort_keys=True).replace("</script", "<\\/script"),
     "table": _table,
 }
 
@@ -54,29 +46,24 @@ def render(found: dict, drawings: dict[str, str]) -> tuple[str, str]:
         keep_trailing_newline=True,
     )
     environment.filters |= FILTERS
-    text = environment.get_template("report.md.j2")
-    plain = text.render(found, picture=_link, page=False)
-    rich = text.render(
-        found, picture=lambda name, label: _embed(name, label, drawings.get(name)), page=True
-    )
-    body = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table").render(rich)
+    plain = environment.get_template("report.md.j2").render(found)
+    plain = re.sub(r"\n{3,}", "\n\n", plain)
+    body = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table").render(plain)
     body = body.replace("<table>\n", WIDE).replace("\n</table>", "\n</table></div>")
+    body = re.sub(PICTURE, lambda match: _embed(*match.groups(), drawings), body)
     page = environment.get_template("report.html.j2").render(
-        parts=body.split("<!-- playground -->"),
+        parts=re.split("<!-- playground -->|<!-- slider -->", body),
+        levels=found["levels"],
         playground=found["playground"],
         script=(HERE / "playground.js").read_text(encoding="utf-8"),
     )
-    return re.sub(r"\n{3,}", "\n\n", plain), page
+    return plain, page
 
 
-def _link(name: str, label: str) -> str:
-    return f'<img src="{FOLDER}/{name}.png" width="480" alt="{label}">'
-
-
-def _embed(name: str, label: str, drawing: str | None) -> str:
+def _embed(name: str, label: str, drawings: dict[str, str]) -> str:
     """Embed a picture, or a chart whose points say what they show."""
-    if drawing:
-        drawing = re.sub(POINT, r"<path\2><title>\1</title></path>", drawing)
+    if name in drawings:
+        drawing = re.sub(POINT, r"<path\2><title>\1</title></path>", drawings[name])
         return f'<div class="picture" id="{name}" role="img" aria-label="{label}">{drawing}</div>'
     png = base64.b64encode((FOLDER / f"{name}.png").read_bytes()).decode()
     return f'<img class="picture" src="data:image/png;base64,{png}" alt="{label}">'
