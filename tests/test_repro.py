@@ -287,7 +287,7 @@ def test_what_no_command_line_takes_is_refused_before_anything_runs(study, key, 
     [
         ("sweep_l2: {grid: {factors: 0.1, replicates: [1]}, training: {}}", "are lists"),
         ("fetch: {timeout: 1}", "Could not find 'sweep_l2.grid.factors'"),
-        ("fetch:\n  timeout: [1\n", "line 3"),
+        ("fetch:\n  timeout: [1\n", "'params.yaml', YAML file structure is corrupted, line 3"),
     ],
 )
 def test_parameters_that_dvc_cannot_read(study, text, said):

@@ -164,8 +164,9 @@ def main() -> int:
     except KeyboardInterrupt:
         sys.exit("stopped; what was finished is kept: make repro goes on from there")
     except DvcException as error:
-        reason = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
-        sys.exit("error: " + " ".join(reason.split()))
+        mark = getattr(error.__cause__, "problem_mark", None)  # of broken YAML
+        where = f", line {mark.line + 1}" if mark else ""
+        sys.exit(f"error: {' '.join(str(error).split())}{where}")
     except OSError as error:
         sys.exit(f"error: {error.filename or ROOT}: {error.strerror or error}")
 
