@@ -1,14 +1,12 @@
 """Trying parameters: an experiment and a branch of it, beside the working tree."""
 
-import contextlib
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Project, read_yaml, running_in, wait_until
+from conftest import ROOT, Project, read_yaml, running_in
+from test_repro import started, wait_for
 
 from experiment import name_experiments
 
@@ -104,28 +102,17 @@ def test_what_cannot_run_is_refused_in_a_line_and_leaves_nothing(module_study, o
     assert refs == "refs/heads/main\n"
 
 
-@contextlib.contextmanager
-def started(study: Project):
-    """Start an experiment that trains for long, and wait until the perceptron is trained."""
-    copy = study.folder / ".dvc/tmp/experiment"
-    shutil.rmtree(copy / "logs", ignore_errors=True)  # of an earlier one
-    process = subprocess.Popen(
-        [sys.executable, *COMMAND[1:], "--set", "train_mlp.seed=1", "train_cnn.epochs=9999"],
-        cwd=study.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    log = copy / "logs/train_cnn.log"
-    wait_until(lambda: log.exists() and "epoch 1/9999" in log.read_text())
-    wait_until((copy / "metrics/train_mlp.json").exists)
-    yield process
-    wait_until(lambda: running_in(copy) == [])
+def wait_for_training(study: Project) -> None:
+    """Wait until the perceptron is trained, and the convolutional network trains."""
+    copy = Project(study.folder / ".dvc/tmp/experiment")
+    wait_for(copy, "train_cnn", "epoch 1/9999")
+    wait_for(copy, "train_mlp", "Updating lock file")
 
 
 def test_a_stopped_experiment_leaves_what_the_next_one_reuses(study):
-    with started(study) as first:
+    options = ("--set", "train_mlp.seed=1", "train_cnn.epochs=9999")
+    with started(study, *options, command=COMMAND) as first:
+        wait_for_training(study)
         second = study.run(*COMMAND, "--set", "train_mlp.seed=2", check=False)
         assert second.stderr.startswith("error: another make experiment runs in this folder; ")
         first.kill()
@@ -133,12 +120,14 @@ def test_a_stopped_experiment_leaves_what_the_next_one_reuses(study):
         # Its run goes on: until that has ended, there is no other.
         for each in running_in(study.folder):
             each.kill()
-    with started(study) as again:
+    shutil.rmtree(study.folder / ".dvc/tmp/experiment/logs")  # not to be waited for again
+    with started(study, *options, command=COMMAND) as again:
+        wait_for_training(study)
         again.terminate()
-        output, errors = again.communicate(timeout=120)
+        output, _ = again.communicate(timeout=120)
         assert running_in(study.folder) == []
     assert re.search("train_mlp.* from DVC's cache", output)
-    assert errors.splitlines()[-1].startswith("error: interrupted; ")
+    assert output.splitlines()[-1].startswith("error: interrupted; ")
     assert study.run("git", "for-each-ref", "--format=%(refname)").stdout == "refs/heads/main\n"
 
 

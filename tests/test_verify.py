@@ -16,17 +16,17 @@ METRICS = "metrics/train_mlp.json"
 OUTPUTS = ["models/mlp.keras", "plots/train_mlp/history.csv", METRICS]
 
 
+def list_values(values: dict[str, list[float]]) -> pd.DataFrame:
+    """List the values that metrics have with several seeds, as in measured/seeds.csv."""
+    return pd.DataFrame(values).melt(var_name="metric")
+
+
 @pytest.fixture
 def verified(study, monkeypatch) -> Project:
     """The small study with a table of seeds: their spread is 0.01 in everything."""
     metrics = json.loads((study.folder / METRICS).read_text())
-    rows = [
-        (f"{METRICS}:{name}", seed, value + 0.01 * seed)
-        for name, value in metrics.items()
-        for seed in (-1, 0, 1)
-    ]
-    table = pd.DataFrame(rows, columns=["metric", "seed", "value"])
-    table.to_csv(study.folder / "measured/seeds.csv", index=False)
+    values = {f"{METRICS}:{name}": [v - 0.01, v, v + 0.01] for name, v in metrics.items()}
+    list_values(values).to_csv(study.folder / "measured/seeds.csv", index=False)
     study.commit("Measure seeds")
     monkeypatch.setattr(verify, "ROOT", study.folder)
     return study
@@ -54,16 +54,12 @@ def rows(output: str) -> dict[str, list[str]]:
 
 
 def test_distances_are_counted_in_deviations_between_seeds():
-    seeds = pd.DataFrame(
-        [
-            ("metrics/sweep_l2/1e-06.json:loss", 1, 0.1),
-            ("metrics/sweep_l2/1e-06.json:loss", 2, 0.3),
-            ("metrics/eval_noise.json:cnn.level_0.0.noisy", 0, 0.9),
-            ("metrics/eval_noise.json:cnn.level_0.0.noisy", 1, 0.9),
-            ("metrics/eval_noise.json:cnn.level_0.5.noisy", 0, 0.1),
-            ("metrics/eval_noise.json:cnn.level_0.5.noisy", 1, 0.2),
-        ],
-        columns=["metric", "seed", "value"],
+    seeds = list_values(
+        {
+            "metrics/sweep_l2/1e-06.json:loss": [0.1, 0.3],
+            "metrics/eval_noise.json:cnn.level_0.0.noisy": [0.9, 0.9],
+            "metrics/eval_noise.json:cnn.level_0.5.noisy": [0.1, 0.2],
+        }
     )
     before = pd.Series(
         {

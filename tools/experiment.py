@@ -5,23 +5,24 @@ values of a parameter, such as `train_cnn.dropout=0.3,0.4`, give an experiment e
 """
 
 import argparse
-import fcntl
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
-from dvc.repo.experiments.refs import ExpRefInfo
-from dvc.utils.collections import merge_dicts
-from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
-from dvc.utils.serialize import load_yaml, modify_yaml
-from hydra.errors import HydraException
 
+# Private parts of DVC: what `dvc exp run --set-param` reads changes with.
+from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
+from hydra.errors import HydraException
+from ruamel.yaml import YAML
+
+from guard import try_lock
 from verify import DVC, ROOT, git, read_metrics, run_study
 
 COPY = ROOT / ".dvc" / "tmp" / "experiment"
@@ -33,6 +34,15 @@ SHOWN = {
     "metrics/train_ae.json:validation_loss": "autoencoder loss",
     "metrics/report.json:noise.denoising_helps_from": "helps from level",
 }
+
+
+def read_recipe(name: str, sections: list[str] | None) -> list[str]:
+    """Read the changes of a recipe, in all sections or in some, as words like those of SET."""
+    recipe = YAML(typ="safe").load(Path(f"recipes/{name}.yaml"))
+    if unknown := set(sections or ()) - recipe.keys():
+        sys.exit(f"error: ONLY: {unknown.pop()} is no section of the recipe")
+    changes = pd.json_normalize({section: recipe[section] for section in sections or recipe})
+    return [f"{parameter}={value}" for parameter, value in changes.iloc[0].items()]
 
 
 def name_experiments(name: str, changes: list[str]) -> dict[str, list[str]]:
@@ -59,17 +69,15 @@ def copy_commit() -> None:
         subprocess.run([*DVC, *words], cwd=COPY, capture_output=True)
 
 
-def change_parameters(base: str, recipe: dict, words: list[str]) -> None:
+def change_parameters(base: str, changes: list[str]) -> None:
     """Set the copy back to the commit `base`, and change its params.yaml."""
     git("reset", "--quiet", "--hard", base, folder=COPY)
-    with modify_yaml(COPY / "params.yaml") as parameters:
-        merge_dicts(parameters, recipe)
-    apply_overrides(COPY / "params.yaml", words)
+    apply_overrides(COPY / "params.yaml", changes)
 
 
 def is_made(name: str, base: str, message: str) -> bool:
     """Whether `name` is this experiment already. If it is something else, end the process."""
-    refs = (f"refs/heads/{name}", f"refs/exps/*/*/{name}")
+    refs = f"refs/heads/{name}", f"refs/exps/*/*/{name}"
     found = git("for-each-ref", "--format=%(parent) %(subject)", *refs).splitlines()
     if set(found) - {f"{base} {message}"}:
         sys.exit(
@@ -79,27 +87,27 @@ def is_made(name: str, base: str, message: str) -> bool:
     return bool(found)
 
 
-def run(experiments: dict[str, list[str]], recipe: dict, lock) -> None:
+def run(experiments: dict[str, list[str]], lock) -> None:
     """Check all `experiments`, then run those that are not made yet, one by one."""
     base = git("rev-parse", "HEAD")
     if git("status", "--porcelain", "--untracked-files=no"):
         print(f"Starts from the last commit, {base[:7]}, without what you changed since.")
     copy_commit()
     left = {}
-    for name, words in experiments.items():
+    for name, changes in experiments.items():
         git("check-ref-format", "--branch", name)
-        message = " ".join(["Try", *recipe, *words])
+        message = f"Try {' '.join(changes)}"
         if not is_made(name, base, message):
-            change_parameters(base, recipe, words)
+            change_parameters(base, changes)
             run_study(COPY, "--dry", stdout=subprocess.DEVNULL)
             left[name] = message
     for name, message in left.items():
         print(f"{name}:", flush=True)
-        change_parameters(base, recipe, experiments[name])
+        change_parameters(base, experiments[name])
         run_study(COPY, pass_fds=[lock.fileno()])
         git("add", "--all", folder=COPY)
         git("commit", "--quiet", "--allow-empty", f"--message={message}", folder=COPY)
-        made = [f"HEAD:refs/heads/{name}", f"HEAD:{ExpRefInfo(base, name)}"]
+        made = [f"HEAD:refs/{kind}/{name}" for kind in ("heads", f"exps/{base[:2]}/{base[2:]}")]
         git("fetch", "--quiet", "--atomic", str(COPY), *made)
 
 
@@ -123,19 +131,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="sections of the recipe, instead of all")
     parser.add_argument("--set", nargs="+", default=[], metavar="SECTION.NAME=VALUE")
     arguments = parser.parse_args()
-    if not (arguments.recipe or arguments.set):
+    recipe = read_recipe(arguments.recipe, arguments.only) if arguments.recipe else []
+    if not (changes := recipe + arguments.set):
         sys.exit('error: nothing to change: SET="train_cnn.dropout=0.3,0.4" or RECIPE=tuned')
-    recipe = load_yaml(f"recipes/{arguments.recipe}.yaml") if arguments.recipe else {}
-    if unknown := set(arguments.only or ()) - recipe.keys():
-        sys.exit(f"error: ONLY: {unknown.pop()} is no section of the recipe")
-    recipe = {section: recipe[section] for section in arguments.only or recipe}
-    experiments = name_experiments(arguments.name or arguments.recipe or "", arguments.set)
+    experiments = name_experiments(arguments.name or arguments.recipe or "", changes)
     with COPY.with_suffix(".lock").open("w") as lock:
-        try:  # the run inherits it: if this process is killed, the lock holds until that ends
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        # The run inherits it: if this process is killed, the lock holds until that ends.
+        if not try_lock(lock):
             sys.exit("error: another make experiment runs in this folder; wait for its end")
-        run(experiments, recipe, lock)
+        run(experiments, lock)
         shutil.rmtree(COPY)
     show(list(experiments))
 

@@ -6,10 +6,10 @@ process writes to it, so no stage runs twice at once, on whatever machine.
 """
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,10 +19,11 @@ from pathlib import Path
 
 import psutil
 
-RUN = Path("logs/run")  # locked by the run that it names
+LOGS = Path("logs")
+RUN = LOGS / "run"  # locked by the run that it names
 PAUSE = 0.1  # seconds between two looks
-BUSY = "is busy, it is being blocked by", "Unable to acquire lock"
-ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of Linux's prctl
+REPRO = "--wait-for-lock", "repro"
+BUSY = "is busy, it is being blocked by|Unable to acquire lock"
 
 
 def try_lock(file) -> bool:
@@ -41,61 +42,57 @@ def is_alive(run: str) -> bool:
     return False
 
 
-def end_children(spared: int | None = None) -> None:
-    """Kill all that this process has started, directly or not, but the process `spared`."""
-    children = psutil.Process().children(recursive=True)
-    children = [child for child in children if child.pid != spared]
-    for child in children:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-    psutil.wait_procs(children, timeout=1)
+def end_stage(dvc: int) -> None:
+    """Kill what shares this process's session, even if DVC is gone, but not DVC."""
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):  # gone meanwhile
+            if os.getsid(pid) == os.getpid() and pid not in (os.getpid(), dvc):
+                os.kill(pid, signal.SIGKILL)
+
+
+def run_dvc(words: list[str], log, is_wanted) -> int:
+    """Run `dvc repro`; end its stage when that is not wanted any more; return its exit code."""
+    # DVC runs `python`: this one. A Dask worker sets numbers of threads that stages refuse.
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = [sys.executable, "-m", "dvc", *REPRO, *words]
+    streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+    process = subprocess.Popen(command, env=environment, **streams)
+    while process.poll() is None:
+        if not is_wanted():
+            end_stage(process.pid)
+        time.sleep(PAUSE)
+    end_stage(process.pid)  # which outlives a DVC that was killed
+    return process.returncode
 
 
 def put_back(outputs: list[str]) -> None:
     """Remove what a killed stage has written of `outputs`; put back what Git has of them."""
-    for output in map(Path, outputs):
-        if output.is_dir() and not output.is_symlink():
-            shutil.rmtree(output)
-        output.unlink(missing_ok=True)
+    for output in outputs:
+        shutil.rmtree(output, ignore_errors=True)
+        Path(output).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):  # no Git here
         git = subprocess.run(["git", "ls-files", "-z", "--", *outputs], capture_output=True)
         subprocess.run(["git", "checkout-index", "-z", "--stdin"], input=git.stdout)
 
 
-def run_dvc(words: list[str], log, is_wanted) -> int:
-    """Run DVC; end what it starts when that is not wanted any more; return its exit code."""
-    command = [sys.executable, "-m", "dvc", *words]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    while process.poll() is None:
-        if not is_wanted():
-            end_children(process.pid)
-        time.sleep(PAUSE)
-    while psutil.Process().children():  # they outlive a DVC that was killed
-        end_children()
-    return process.returncode
-
-
-def main(run: str, log: str, outputs: list[str], words: list[str]) -> int:
-    """Run DVC, again while other DVC commands are in its way; return its exit code."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1)
-    worker, signals = os.getppid(), []
-    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
-        signal.signal(number, lambda *received: signals.append(received))
+def main(run: str, name: str, outputs: list[str], words: list[str]) -> int:
+    """Run `dvc repro`, again while other DVC commands are in its way; return its exit code."""
+    worker = os.getppid()
 
     def is_wanted() -> bool:
-        return not signals and os.getppid() == worker and is_alive(run)
+        return os.getppid() == worker and is_alive(run)
 
     code, text = 1, ""
-    with Path(log).open("a+", errors="replace") as file:
-        while is_wanted() and not try_lock(file):  # a lost worker's stage lives on
+    with (LOGS / f"{name}.log").open("a+", errors="replace") as log:
+        while is_wanted() and not try_lock(log):  # a lost worker's stage lives on
             time.sleep(PAUSE)
         while code and is_wanted():
-            file.truncate(0)
-            code = run_dvc(words, file, is_wanted)
-            file.seek(0)
-            text = file.read()
-            if not any(busy in text for busy in BUSY):
+            log.truncate(0)
+            code = run_dvc(words, log, is_wanted)
+            log.seek(0)
+            text = log.read()
+            if not re.search(BUSY, text):
                 break
             time.sleep(1)
         if code and outputs and "Running stage" in text and not is_wanted():
@@ -104,4 +101,4 @@ def main(run: str, log: str, outputs: list[str], words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(**json.loads(sys.argv[1])))
+    sys.exit(main(*json.loads(sys.argv[1])))
