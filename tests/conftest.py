@@ -17,6 +17,7 @@ import hypothesis
 import psutil
 import pytest
 from dvc.repo import Repo
+from dvc.utils.collections import merge_dicts
 from ruamel.yaml import YAML
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -34,8 +35,16 @@ RESULTS = ("dvc.lock", "metrics", "plots", "remote")
 
 # Two factors, two replicates, a few images and epochs: every stage in seconds.
 SMALL = {
-    "fetch": {"sources": [str(ROOT / "data/raw"), "package-index"], "timeout": 10},
+    "fetch": {"sources": [str(ROOT / "data/raw"), "package-index"]},
     "preprocess": {"validation": "test", "limit": [1000, 300], "seed": 0},
+    "train_mlp": {"epochs": 2},
+    "sweep_l2": {
+        "grid": {"factors": [1e-6, 0.001], "replicates": [1, 2]},
+        "training": {"epochs": 2},
+    },
+    "train_cnn": {"epochs": 2},
+    "train_ae": {"epochs": 2},
+    "eval_noise": {"noise_levels": [0.0, 0.5, 1.0], "draws": 2},
 }
 
 
@@ -77,9 +86,9 @@ class Project:
         with self.repo() as repo:
             return repo.status()
 
-    def clone(self, folder: Path, *options) -> "Project":
+    def clone(self, folder: Path) -> "Project":
         """Clone it into `folder`, without DVC's cache."""
-        self.run("git", "clone", "--quiet", "--no-local", *options, ".", str(folder))
+        self.run("git", "clone", "--quiet", "--no-local", ".", folder)
         return Project(folder)
 
     def commit(self, message: str) -> None:
@@ -110,17 +119,6 @@ class Project:
         return shlex.split(read_yaml(self.folder / "dvc.lock")["stages"][stage]["cmd"])
 
 
-def small(parameters: dict) -> dict:
-    """Return the project's parameters with as little work as exercises everything."""
-    parameters |= SMALL
-    for section in ("train_mlp", "train_cnn", "train_ae"):
-        parameters[section]["epochs"] = 2
-    parameters["sweep_l2"]["grid"] = {"factors": [1e-6, 0.001], "replicates": [1, 2]}
-    parameters["sweep_l2"]["training"]["epochs"] = 2
-    parameters["eval_noise"] |= {"noise_levels": [0.0, 0.5, 1.0], "draws": 2}
-    return parameters
-
-
 def copy_project(folder: Path) -> Project:
     """Commit in `folder` the files of this project, as they are now."""
     here, project = Project(ROOT), Project(folder)
@@ -139,40 +137,30 @@ def small_project(folder: Path) -> Project:
     """Commit in `folder` this project without results, with the small study's parameters."""
     project = copy_project(folder)
     project.run("git", "rm", "--quiet", "-r", "--ignore-unmatch", *RESULTS)
-    project.parameters = small(project.parameters)
+    project.parameters = merge_dicts(project.parameters, SMALL)
     project.commit("Small")
     return project
 
 
 @pytest.fixture(scope="session")
-def make_once(tmp_path_factory, worker_id):
-    """Return a function that makes a project once for all processes that test."""
+def finished_study(tmp_path_factory, worker_id) -> Project:
+    """Run the small study from nothing with `make repro`, once for all processes that test.
+
+    Tests leave it as it is.
+    """
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
-
-    def make(name: str, fill) -> Project:
-        with (shared / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (shared / name).exists():
-                fill(shared / "unfinished" / name)
-                (shared / "unfinished" / name).rename(shared / name)
-        return Project(shared / name)
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def finished_study(make_once) -> Project:
-    """Run the small study from nothing with `make repro`. Tests leave it as it is."""
-
-    def fill(folder):
-        project = small_project(folder)
-        done = project.run("python", "tools/repro.py", "--workers", "2")
-        (folder / "logs/repro.log").write_text(done.stdout)
-        project.commit("Run")
-
-    return make_once("study", fill)
+    folder, unfinished = shared / "study", shared / "unfinished"
+    with (shared / "study.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            project = small_project(unfinished)
+            done = project.run("python", "tools/repro.py", "--workers", "2")
+            (unfinished / "logs/repro.log").write_text(done.stdout)
+            project.commit("Run")
+            unfinished.rename(folder)
+    return Project(folder)
 
 
 def copy_finished(study: Project, folder: Path) -> Project:
@@ -234,19 +222,16 @@ def module_study(finished_study, tmp_path_factory) -> Project:
 
 
 @pytest.fixture(scope="session")
-def released(finished_study, make_once) -> Project:
+def released(finished_study, tmp_path_factory) -> Project:
     """Commit the finished study after `make release`. Tests leave it as it is."""
-
-    def fill(folder):
-        study = copy_finished(finished_study, folder)
-        old = folder / "remote/files/md5/00/old"
-        old.parent.mkdir(parents=True)
-        old.touch()
-        study.run("make", "--old-file", "environment", "release")
-        assert not old.exists()
-        study.commit("Release")
-
-    return make_once("released", fill)
+    study = copy_finished(finished_study, tmp_path_factory.mktemp("released") / "study")
+    old = study.folder / "remote/files/md5/00/old"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    study.run("make", "--old-file", "environment", "release")
+    assert not old.exists()
+    study.commit("Release")
+    return study
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ DROPPED = {
 IGNORED = """
     CUDA_VISIBLE_DEVICES=0 LC_ALL=C OMP_NUM_THREADS=3 PYTHONHASHSEED=1 PYTHONOPTIMIZE=2
     PYTHONSAFEPATH=1 PYTHONUTF8=0 PYTHONWARNINGS=error TZ=Pacific/Kiritimati
-""".split()
+"""
 HOME = {
     ".keras/keras.json": '{"floatx": "float16", "backend": "torch"}',
     "modules/common/__init__.py": "raise SystemExit('wrong module')",
@@ -41,7 +41,7 @@ def test_hostile_settings_and_one_stage_at_a_time_change_no_byte(study: Project,
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     home = {"HOME": tmp_path / "home", "PYTHONPATH": tmp_path / "home/modules"}
-    settings = IGNORED + [f"{name}={value}" for name, value in (DROPPED | home).items()]
+    settings = IGNORED.split() + [f"{name}={value}" for name, value in (DROPPED | home).items()]
     before = study.folder.stat().st_ctime
     for stage in STAGES:
         study.run("env", *settings, *study.command(stage))

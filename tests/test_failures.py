@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import ROOT, Project, copy_finished
 
-from common.parameters import Parameters
+from preprocess import PreprocessParameters
 
 
 def one_line(done: subprocess.CompletedProcess) -> str:
@@ -20,19 +20,14 @@ def one_line(done: subprocess.CompletedProcess) -> str:
     return line
 
 
-class Nothing(Parameters, section="nothing"):
-    pass
-
-
-def test_interrupted_stage_says_so(monkeypatch):
-    def main(_):
+def test_interrupted_stage_says_so(monkeypatch, finished_study):
+    def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Nothing, "parse", lambda *_: None)
-    monkeypatch.setattr(sys, "argv", [f"{ROOT}/stages/train_mlp.py", "--some"])
-    monkeypatch.chdir(ROOT)
-    with pytest.raises(SystemExit, match=r"^error: train_mlp: interrupted; nothing"):
-        Nothing.run(main, "")
+    monkeypatch.chdir(finished_study.folder)
+    monkeypatch.setattr(sys, "argv", finished_study.command("preprocess")[2:])
+    with pytest.raises(SystemExit, match=r"^error: preprocess: interrupted; nothing of this"):
+        PreprocessParameters.run(interrupt, "")
 
 
 @pytest.mark.parametrize(
@@ -71,9 +66,8 @@ def test_any_folder_owner_and_locale_without_a_display(finished_study, tmp_path)
 def test_unsupported_python_is_refused(tmp_path, version):
     """The check of the Makefile, on a stand-in that says it is another version."""
     fake = tmp_path / "python"
-    fake.write_text(
-        f"#!{sys.executable}\nimport sys\nsys.version_info = {version}\nexec(sys.argv[2])\n"
-    )
+    pretend = f"import sys\nsys.version_info = {version}\nexec(sys.argv[2])\n"
+    fake.write_text(f"#!{sys.executable}\n{pretend}")
     fake.chmod(0o755)
     for name in ("Makefile", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path)

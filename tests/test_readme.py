@@ -93,9 +93,6 @@ def test_every_command_does_what_readme_says(released, tmp_path):
     for name, changed in changes.items():
         with clone.repo() as repo:
             assert {*repo.params.diff("main", name)["diff"]["params.yaml"]} == {changed}
-            found = {Path(path).stem for path in repo.metrics.diff("main", name)["diff"]}
-        assert found >= {"train_cnn", "eval_noise", "report"}
-        assert ("train_mlp" in found) == (name == "quick")
     assert [line.split()[0] for line in dropout.splitlines()[-5:-1]] == ["HEAD", *names]
     assert len(re.findall("^params.yaml ", params, re.M)) == 1
     assert "metrics/train_cnn.json" in metrics
