@@ -6,14 +6,14 @@ from pathlib import Path
 
 import boto3
 import pytest
-from conftest import ROOT, Project, copy_project, link_environment
+from conftest import Project, copy_project, link_environment
 from moto.server import ThreadedMotoServer
 
 from common import dataset
 from common.noise import add_noise
 from common.runtime import keras
 from common.training import evaluate
-from train_ae import AutoencoderParameters, load_pixels
+from train_ae import AutoencoderParameters
 
 
 @pytest.fixture
@@ -54,11 +54,11 @@ def test_what_one_machine_trained_no_other_trains_again(study, s3, tmp_path):
     assert "0.002" in pulled.lock()
 
 
-def test_pulled_results_belong_to_the_code(tensorflow, tmp_path, monkeypatch):
+def test_pulled_results_belong_to_the_code(tensorflow, finished_study, tmp_path, monkeypatch):
     """The whole study, in a copy without DVC's cache; only the data are made."""
     copy = copy_project(tmp_path / "copy")
     copy.run("dvc", "pull", "--allow-missing")
-    monkeypatch.setenv("MNIST_FOLDER", str(ROOT / "data/raw"))
+    monkeypatch.setenv("MNIST_FOLDER", str(finished_study.folder / "data/raw"))
     assert copy.repro("preprocess") == ["fetch", "preprocess"]
     assert copy.status() == {}, "make repro; make release; commit what comes out"
     monkeypatch.chdir(copy.folder)
@@ -70,7 +70,7 @@ def test_pulled_results_belong_to_the_code(tensorflow, tmp_path, monkeypatch):
     assert found["loss"] == pytest.approx(committed["test_loss"], rel=1e-4)
     autoencoder = keras.models.load_model("models/autoencoder.keras")
     parameters = AutoencoderParameters.parse(copy.command("train_ae")[3:])
-    clean = load_pixels("validation")
+    clean = dataset.load("validation")[0].reshape(-1, 784)
     pairs = add_noise(clean, parameters, "validation"), clean
     [value] = evaluate(autoencoder, keras.losses.BinaryCrossentropy(), pairs).values()
     committed = json.loads(Path("metrics/train_ae.json").read_text())
