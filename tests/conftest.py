@@ -2,6 +2,9 @@
 
 import contextlib
 import fcntl
+import filecmp
+import functools
+import operator
 import os
 import shlex
 import shutil
@@ -14,6 +17,7 @@ import hypothesis
 import psutil
 import pytest
 from dvc.repo import Repo
+from dvc.utils.collections import merge_dicts
 from ruamel.yaml import YAML
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -27,11 +31,20 @@ hypothesis.settings.register_profile("same", derandomize=True, deadline=None, da
 hypothesis.settings.load_profile("same")
 
 UP_TO_DATE = "Data and pipelines are up to date.\n"
+RESULTS = ("dvc.lock", "metrics", "plots", "remote")
 
 # Two factors, two replicates, a few images and epochs: every stage in seconds.
 SMALL = {
-    "fetch": {"sources": [str(ROOT / "data" / "raw"), "package-index"], "timeout": 10},
+    "fetch": {"sources": [str(ROOT / "data/raw"), "package-index"]},
     "preprocess": {"validation": "test", "limit": [1000, 300], "seed": 0},
+    "train_mlp": {"epochs": 2},
+    "sweep_l2": {
+        "grid": {"factors": [1e-6, 0.001], "replicates": [1, 2]},
+        "training": {"epochs": 2},
+    },
+    "train_cnn": {"epochs": 2},
+    "train_ae": {"epochs": 2},
+    "eval_noise": {"noise_levels": [0.0, 0.5, 1.0], "draws": 2},
 }
 
 
@@ -41,47 +54,41 @@ def read_yaml(path: Path):
 
 
 class Project:
-    """A copy of this project in a folder of its own, with Git and DVC, to run real commands in."""
+    """A copy of this project in a folder of its own, to run real commands in."""
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     def run(self, *command, check=True, **options) -> subprocess.CompletedProcess:
         """Run a command there with this environment's programs; its output is text."""
-        # The tests run below `make test`, of whose options a `make` in here knows nothing.
+        # The options of the `make test` that runs this are not for a `make` in here.
         environment = {name: word for name, word in os.environ.items() if "MAKE" not in name}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=environment | {"PATH": path},
-            capture_output=True,
-            text=True,
-            **options,
-        )
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        options |= {"cwd": self.folder, "env": environment}
+        done = subprocess.run(command, capture_output=True, text=True, **options)
         assert not check or done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
         return done
 
     def repro(self, *options) -> list[str]:
-        """Run `dvc repro`; the names of the stages that ran."""
+        """Run `dvc repro`; return the names of the stages that ran."""
         lines = self.run("dvc", "repro", *options).stdout.splitlines()
         return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
 
     @contextlib.contextmanager
     def repo(self):
-        """Give DVC's object of this project, to ask without the two seconds of a `dvc` command."""
+        """Give DVC's object of this project, which answers faster than a `dvc` command."""
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.folder)
             yield Repo()
 
     def status(self) -> dict[str, list]:
-        """Return what `dvc status --json` prints."""
+        """Return what is out of date, as `dvc status --json` prints it."""
         with self.repo() as repo:
             return repo.status()
 
-    def clone(self, folder: Path, *options) -> "Project":
+    def clone(self, folder: Path) -> "Project":
         """Clone it into `folder`, without DVC's cache."""
-        self.run("git", "clone", "--quiet", "--no-local", *options, ".", str(folder))
+        self.run("git", "clone", "--quiet", "--no-local", ".", folder)
         return Project(folder)
 
     def commit(self, message: str) -> None:
@@ -101,10 +108,7 @@ class Project:
         parameters = self.parameters
         for name, value in values.items():
             *sections, last = name.split("__")
-            place = parameters
-            for section in sections:
-                place = place[section]
-            place[last] = value
+            functools.reduce(operator.getitem, sections, parameters)[last] = value
         self.parameters = parameters
 
     def lock(self) -> str:
@@ -115,32 +119,13 @@ class Project:
         return shlex.split(read_yaml(self.folder / "dvc.lock")["stages"][stage]["cmd"])
 
 
-def small(parameters: dict) -> dict:
-    """The project's parameters with as little work as exercises everything."""
-    parameters |= SMALL
-    for section in ("train_mlp", "train_cnn", "train_ae"):
-        parameters[section]["epochs"] = 2
-    parameters["sweep_l2"]["grid"] = {"factors": [1e-6, 0.001], "replicates": [1, 2]}
-    parameters["sweep_l2"]["training"]["epochs"] = 2
-    parameters["eval_noise"] |= {"noise_levels": [0.0, 0.5, 1.0], "draws": 2}
-    return parameters
-
-
 def copy_project(folder: Path) -> Project:
-    """The files of this project that Git tracks or would track, committed in `folder`."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target)
-    project = Project(folder)
+    """Commit in `folder` the files of this project, as they are now."""
+    here, project = Project(ROOT), Project(folder)
+    folder.mkdir(parents=True)
+    listed = here.run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout
+    files = [name for name in listed.splitlines() if (ROOT / name).is_file()]
+    here.run("cp", "--parents", *files, folder)
     project.run("git", "init", "--quiet", "--initial-branch", "main")
     project.run("git", "config", "user.name", "Test")
     project.run("git", "config", "user.email", "test@example.org")
@@ -149,55 +134,42 @@ def copy_project(folder: Path) -> Project:
 
 
 def small_project(folder: Path) -> Project:
-    """A copy of this project in `folder` with the small study's parameters, nothing run."""
+    """Commit in `folder` this project without results, with the small study's parameters."""
     project = copy_project(folder)
-    project.parameters = small(project.parameters)
-    (folder / "dvc.lock").unlink(missing_ok=True)
-    for made in ("metrics", "plots", "remote"):
-        shutil.rmtree(folder / made, ignore_errors=True)
+    project.run("git", "rm", "--quiet", "-r", "--ignore-unmatch", *RESULTS)
+    project.parameters = merge_dicts(project.parameters, SMALL)
     project.commit("Small")
     return project
 
 
 @pytest.fixture(scope="session")
-def make_once(tmp_path_factory, worker_id):
-    """Return a function that makes a project once for all processes that test."""
+def finished_study(tmp_path_factory, worker_id) -> Project:
+    """Run the small study from nothing with `make repro`, once for all processes that test.
+
+    Tests leave it as it is.
+    """
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
-
-    def make(name: str, fill) -> Project:
-        with (shared / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (shared / name).exists():
-                fill(shared / "unfinished" / name)
-                (shared / "unfinished" / name).rename(shared / name)
-        return Project(shared / name)
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def finished_study(make_once) -> Project:
-    """The small study, run from nothing with `make repro` and committed. Tests must leave it as
-    it is."""
-
-    def fill(folder):
-        project = small_project(folder)
-        done = project.run("python", "tools/repro.py", "--workers", "2")
-        (folder / "logs" / "repro.log").write_text(done.stdout)
-        project.commit("Run")
-
-    return make_once("study", fill)
+    folder, unfinished = shared / "study", shared / "unfinished"
+    with (shared / "study.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            project = small_project(unfinished)
+            done = project.run("python", "tools/repro.py", "--workers", "2")
+            (unfinished / "logs/repro.log").write_text(done.stdout)
+            project.commit("Run")
+            unfinished.rename(folder)
+    return Project(folder)
 
 
 def copy_finished(study: Project, folder: Path) -> Project:
-    """Copy the finished study, without what DVC, run there meanwhile, may be about to delete."""
+    """Copy the finished study, less what DVC, run there meanwhile, may be about to delete."""
 
     def copy(source, target):
         # The original images, nine tenths of the bytes, are links: nothing writes into them.
-        big = Path(source).stat().st_size > 5_000_000
-        return os.link(source, target) if big else shutil.copy2(source, target)
+        is_big = Path(source).stat().st_size > 5_000_000
+        return os.link(source, target) if is_big else shutil.copy2(source, target)
 
     ignored = shutil.ignore_patterns("tmp")
     shutil.copytree(study.folder, folder, symlinks=True, ignore=ignored, copy_function=copy)
@@ -206,11 +178,8 @@ def copy_finished(study: Project, folder: Path) -> Project:
 
 def link_environment(project: Project) -> None:
     """Give the project this one's environment as .venv, so that make need not build one."""
-    installed = ROOT / ".venv" / "installed.lock"
-    if (
-        not installed.exists()
-        or installed.read_bytes() != (ROOT / "requirements.lock").read_bytes()
-    ):
+    installed = ROOT / ".venv/installed.lock"
+    if not (installed.exists() and filecmp.cmp(ROOT / "requirements.lock", installed)):
         pytest.skip("first: make environment")
     # A folder of links: `make` may clear it, and the real one stays.
     (project.folder / ".venv").mkdir()
@@ -232,66 +201,56 @@ def wait_until(is_true, seconds: float = 300) -> None:
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """What needs a finished study first: one process makes it while the others, which start
-    further back, test the rest. Of that, the end first, where the longest tests are."""
+    """Test first what needs the finished study, and the files with the longest tests first.
+
+    One process makes the study. The others start further back, with what does not need it.
+    """
     items.reverse()
     items.sort(key=lambda item: "finished_study" not in item.fixturenames)
 
 
 @pytest.fixture
 def study(finished_study, tmp_path) -> Project:
-    """A copy of the finished small study that a test may change."""
+    """Copy the finished study for a test that changes it."""
     return copy_finished(finished_study, tmp_path / "study")
 
 
 @pytest.fixture(scope="module")
 def module_study(finished_study, tmp_path_factory) -> Project:
-    """A copy that the tests of a file share. Each leaves it as it found it."""
+    """Copy the finished study for all tests of a file. Each leaves it as it found it."""
     return copy_finished(finished_study, tmp_path_factory.mktemp("module") / "study")
 
 
 @pytest.fixture(scope="session")
-def released(finished_study, make_once) -> Project:
-    """The finished small study after `make release`, committed. Tests leave it as it is."""
-
-    def fill(folder):
-        study = copy_finished(finished_study, folder)
-        old = folder / "remote/files/md5/00/old"
-        old.parent.mkdir(parents=True, exist_ok=True)
-        old.touch()
-        study.run("make", "--old-file", "environment", "release")
-        assert not old.exists()
-        study.commit("Release")
-
-    return make_once("released", fill)
+def released(finished_study, tmp_path_factory) -> Project:
+    """Commit the finished study after `make release`. Tests leave it as it is."""
+    study = copy_finished(finished_study, tmp_path_factory.mktemp("released") / "study")
+    old = study.folder / "remote/files/md5/00/old"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    study.run("make", "--old-file", "environment", "release")
+    assert not old.exists()
+    study.commit("Release")
+    return study
 
 
 @pytest.fixture(scope="session")
 def tensorflow():
-    """TensorFlow, set up as the stages do; it can be set up once in a process."""
+    """Set TensorFlow up as the stages do, once in a process."""
     set_up(seed=0, threads=1)
     return tf
 
 
 @pytest.fixture(scope="session")
 def browser():
-    """Headless Chromium that keeps what pages log and request."""
-    programs = [shutil.which(name) for name in ("chromium", "google-chrome")]
-    program = next(filter(None, programs), None)
+    """Start headless Chromium, which keeps what pages log and request."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not (program and driver):
         pytest.skip("no Chromium with its driver here (Debian: chromium, chromium-driver)")
     options = webdriver.ChromeOptions()
     options.binary_location = program
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    ):
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     running = webdriver.Chrome(options=options, service=Service(driver))

@@ -1,20 +1,52 @@
-"""README.md, followed word for word in a fresh clone, does what it says."""
+"""The documentation, followed word for word, does what it says."""
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, UP_TO_DATE, Project, link_environment
+from dvc.cli.parser import get_main_parser
 
-README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
+README = PAGES[0].read_text()
 
 
-def read_commands(heading: str) -> list[str]:
-    """Return the lines of the code blocks below a heading."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    blocks = re.findall(r"^```\n(.*?)^```", section, re.M | re.S)
-    return "".join(blocks).splitlines()
+def read_commands(page: str, heading: str = "") -> list[str]:
+    """Return the lines of the code blocks that name no language, of all or below a heading."""
+    section = page.partition(f"\n## {heading}\n")[2].split("\n## ")[0] if heading else page
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", section, re.M | re.S)
+    text = "".join(block for language, block in blocks if not language)
+    return text.replace("\\\n", "").splitlines()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page):
+    links = re.findall(r"\]\(([^)#]+)", page.read_text())
+    found = [link for link in links if not link.startswith("https://")]
+    assert [link for link in found if not (page.parent / link).is_file()] == []
+    assert found or page.name not in ("README.md", "design.md")
+
+
+def test_commands_exist_and_take_their_options():
+    """`test_every_command_does_what_readme_says` runs those of README.md."""
+    checked = set()
+    for page in PAGES:
+        lines = read_commands(page.read_text())
+        for line in filter(re.compile(r"(make|\S*dvc|\S*python) ").match, lines):
+            match shlex.split(line, comments=True):
+                case ["make", *words]:
+                    Project(ROOT).run("make", "--dry-run", "--old-file", "environment", *words)
+                    checked.add("make")
+                case ["dvc" | ".venv/bin/dvc", *words]:
+                    get_main_parser().parse_args(words)
+                    checked.add("dvc")
+                case [".venv/bin/python", script, *words]:
+                    options = [word for word in words if word.startswith("--")]
+                    assert all(f'"{word}"' in (ROOT / script).read_text() for word in options)
+                    checked.add("python")
+    assert checked == {"make", "dvc", "python"}
 
 
 def follow(project: Project, *commands: str) -> list[str]:
@@ -37,49 +69,38 @@ def find_done(output: str) -> list[str]:
     return re.findall(r"^ *\d+:\d\d  (\S+)(?: [\d.]+)?, \d+:\d\d \(", output, re.M)
 
 
-def pull_results(clone: Project, released: Project) -> None:
-    """Networks and page are there without training; `make repro` makes the data only."""
-    assert "`make environment` and then `.venv/bin/dvc pull --allow-missing`" in README
-    follow(clone, "make environment", ".venv/bin/dvc pull --allow-missing")
-    for path in "models/mlp.keras", "models/cnn.keras", "models/autoencoder.keras", "report.html":
-        assert (clone.folder / path).read_bytes() == (released.folder / path).read_bytes()
-    entries = [entry for entries in clone.status().values() for entry in entries]
-    missing = {path for entry in entries for paths in entry.values() for path in paths}
-    assert all(path.startswith("data/") for path in missing)
-    first, second = follow(clone, "make repro", "make repro")
-    assert find_done(first) == ["fetch", "preprocess"]
-    assert second.endswith(UP_TO_DATE)
-
-
-def try_and_compare(clone: Project) -> None:
-    """An experiment and a branch for each value; nothing leaks from one step into the next."""
-    commands = read_commands("Change something and compare")
-    quick, slower, dropout, _, params, metrics, plots, shown = follow(clone, *commands)
-    assert find_done(quick)[0] == "preprocess"
-    assert find_done(slower) == ["train_cnn", "eval_noise", "report"]
-    changes = {"quick": "preprocess.limit", "slower": "train_cnn.learning_rate"}
-    names = [f"train_cnn.dropout={value}" for value in ("0.3", "0.4", "0.6")]
-    changes |= dict.fromkeys(names, "train_cnn.dropout")
-    for name, changed in changes.items():
-        with clone.repo() as repo:
-            assert {*repo.params.diff("main", name)["diff"]["params.yaml"]} == {changed}
-            found = {Path(path).stem for path in repo.metrics.diff("main", name)["diff"]}
-        assert found >= {"train_cnn", "eval_noise", "report"}
-        assert ("train_mlp" in found) == (name == "quick")
-    assert [line.split()[0] for line in dropout.splitlines()[-5:-1]] == ["HEAD", *names]
-    assert len(re.findall("^params.yaml ", params, re.M)) == 1
-    assert "metrics/train_cnn.json" in metrics
-    page = re.search(r"file://(\S+/dvc_plots/index.html)", plots)[1]
-    assert '"rev": "slower"' in Path(page).read_text()
-    assert all(name in shown for name in changes)
-
-
 @pytest.mark.slow
 def test_every_command_does_what_readme_says(released, tmp_path):
     clone = released.clone(tmp_path / "clone")
     link_environment(clone)
-    pull_results(clone, released)
-    try_and_compare(clone)
+    # Networks and page are there without training; `make repro` makes the data only.
+    follow(clone, *read_commands(README, "What comes out"))
+    for path in "models/mlp.keras", "models/cnn.keras", "models/autoencoder.keras", "report.html":
+        assert (clone.folder / path).read_bytes() == (released.folder / path).read_bytes()
+    first, second = follow(clone, "make repro", "make repro")
+    assert find_done(first) == ["fetch", "preprocess"]
+    assert second.endswith(UP_TO_DATE)
+
+    # An experiment and a branch for each value; nothing leaks from one step into the next.
+    commands = read_commands(README, "Change something and compare")
+    outputs = follow(clone, *commands)
+    quick, slower, dropout, _, params, metrics, plots, shown, robust, against, _ = outputs
+    assert find_done(quick)[0] == "preprocess"
+    assert find_done(slower) == find_done(robust) == ["train_cnn", "eval_noise", "report"]
+    names = [f"train_cnn.dropout={value}" for value in ("0.3", "0.4", "0.6")]
+    changes = {"quick": "preprocess.limit", "slower": "train_cnn.learning_rate"}
+    changes |= dict.fromkeys(names, "train_cnn.dropout")
+    for name, changed in changes.items():
+        with clone.repo() as repo:
+            assert {*repo.params.diff("main", name)["diff"]["params.yaml"]} == {changed}
+    assert [line.split()[0] for line in dropout.splitlines()[-5:-1]] == ["HEAD", *names]
+    assert len(re.findall("^params.yaml ", params, re.M)) == 1
+    assert "metrics/train_cnn.json" in metrics
+    assert "metrics/eval_noise.json" in against
+    assert "dvc_plots/index.html" in plots
+    assert '"rev": "robust"' in (clone.folder / "dvc_plots/index.html").read_text()
+    assert all(name in shown for name in changes)
+
     # "old results after `git switch`": a branch holds a finished run.
     assert "| `dvc checkout`, then `make repro`. |" in README
     switch, done = ("git switch --quiet slower", ".venv/bin/dvc checkout"), "make repro"
