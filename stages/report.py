@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from common import dataset
+from common import dataset, environment
 from common.cells import Factor, Replicate, name_cell
-from common.environment import VERSIONS
 from common.parameters import Parameters, several
 from common.results import write_csv, write_json
 from page import charts, figures, findings
@@ -85,7 +84,9 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
     metrics = [f"metrics/{name}.json" for name in ("preprocess", *STAGES)]
     return SimpleNamespace(
         parameters=parameters,
-        versions=pd.read_csv(VERSIONS, sep="==", names=["package", "version"], engine="python"),
+        versions=pd.read_csv(
+            environment.VERSIONS, sep="==", names=["package", "version"], engine="python"
+        ),
         metrics={path: read_json(path) for path in metrics},
         histories={name: pd.read_csv(f"plots/{name}/history.csv") for name in STAGES},
         logs={path.stem: pd.read_csv(path) for path in Path("published").glob("*_history*.csv")},
@@ -107,6 +108,7 @@ def read_run(grid: GridParameters) -> SimpleNamespace:
 
 
 def main(parameters: GridParameters) -> None:
+    environment.check()
     remove_other_cells(parameters)
     run = read_run(parameters)
     found = findings.find(run)

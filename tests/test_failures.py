@@ -26,7 +26,7 @@ def test_interrupted_stage_says_so(monkeypatch, finished_study):
 
     monkeypatch.chdir(finished_study.folder)
     monkeypatch.setattr(sys, "argv", finished_study.command("preprocess")[2:])
-    with pytest.raises(SystemExit, match=r"^error: preprocess: interrupted; nothing of this"):
+    with pytest.raises(SystemExit, match=r"^error: preprocess: interrupted; repeat"):
         PreprocessParameters.run(interrupt, "")
 
 

@@ -9,7 +9,10 @@ from common.parameters import number, whole
 
 
 def _refuse_other_spelling(word: str, check: Callable):
-    """DVC names files after the word, the stage after the number: they have to be the same."""
+    """Refuse a number written otherwise than Python prints it.
+
+    DVC names files after the text, the stage after the number.
+    """
     value = check(word)
     for spelled in value, int(value):
         if str(spelled) == word:

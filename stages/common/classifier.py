@@ -15,9 +15,9 @@ class ClassifierParameters(TrainingParameters):
 def train_and_test(parameters, build, training, *, cell=(), augment=None):
     """Train and test a classifier; return the network, its history and its metrics.
 
-    `build` makes the network. `cell` tells a cell of the sweep from the others, so that each has
-    random numbers of its own. `training` and `augment` are those of `train`. The metrics are
-    those of the last epoch and of the test images.
+    `build` makes the network. `cell`, a sequence, tells a cell of the sweep from the others, so
+    that each has random numbers of its own. `training` and `augment` are those of `train`. The
+    metrics are those of the last epoch and of the test images.
     """
     set_up(derive_seed(parameters.seed, *cell, "weights"), parameters.threads)
     model = build()

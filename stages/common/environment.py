@@ -1,4 +1,7 @@
-"""What results depend on besides code, data and parameters: settings and package versions."""
+"""What results depend on besides code, data and parameters: settings and package versions.
+
+To import it drops settings from outside; `check` refuses the rest.
+"""
 
 import os
 import sys
@@ -9,7 +12,7 @@ VERSIONS = Path("versions.txt")
 
 # TensorFlow, XLA, oneDNN and Keras read these when they start, which is later.
 DROPPED = ("DNNL_", "KERAS_", "ONEDNN_", "TF", "XLA_")
-# NumPy has read these when the first line of a stage runs.
+# NumPy reads these when it is imported, which may be before this module.
 REFUSED = ("NPY_", "OPENBLAS_")
 
 for name in list(os.environ):

@@ -29,8 +29,8 @@ def _undate(content: bytes) -> bytes:
     """Remove the date, and number the objects' addresses as they appear."""
     numbers = {}
 
-    def number(match):
+    def renumber(match):
         return match[1] + str(numbers.setdefault(match[2], len(numbers))).encode()
 
     content = re.sub(rb', "date_saved": "[^"]*"', b"", content)
-    return re.sub(rb'("shared_object_id": )(\d+)', number, content)
+    return re.sub(rb'("shared_object_id": )(\d+)', renumber, content)

@@ -31,7 +31,9 @@ class NoiseParameters(Parameters):
             "or two numbers, a range from which each image's share is drawn"
         ),
     ]
-    noise_skew: number("1 draws the range's levels evenly, more draws low ones more", ge=1, le=10)
+    noise_skew: number(
+        "1 draws all levels of the range equally often, more the low ones more", ge=1, le=10
+    )
     noise_drawn: choice("when the noise of the training images is drawn", "once", "every_epoch")
 
 
@@ -64,11 +66,11 @@ def add_noise(images: np.ndarray, parameters, split: str) -> np.ndarray:
 
 
 def add_noise_to_batch(generator: str, parameters, images, seed):
-    """Return `images`, a tensor (N, …), with new noise: part of a compiled epoch.
+    """Add new noise to a batch, inside a compiled epoch.
 
-    Each image draws a level of its own, low + (high − low) · u^skew, with u even in [0, 1].
-    `seed` is int64, (2,). `generator` names TensorFlow's random number generator: "threefry" is
-    fast with XLA, "philox" without.
+    `images` is a float32 tensor (N, …), and so is the result. Each image draws a level of its
+    own, low + (high − low) · u^skew, with u even in [0, 1]. `seed` is int64, (2,). `generator`
+    names TensorFlow's random number generator: "threefry" is fast with XLA, "philox" without.
     """
     low, high = parameters.noise_level
     size = math.prod(images.shape[1:])

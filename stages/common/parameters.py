@@ -21,7 +21,10 @@ def whole(meaning: str, low: int, high: int):
 
 
 def number(meaning: str, **limits: float):
-    """Make the type of a number within `limits`: gt, ge, lt, le, as in pydantic's Field."""
+    """Make the type of a number within limits.
+
+    `limits` are gt, ge, lt and le, as in pydantic's Field.
+    """
     words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
     stated = ", ".join(f"{words[name]} {limit:g}" for name, limit in limits.items())
     return Annotated[float, Field(description=f"{meaning}: {stated}", **limits)]
@@ -33,15 +36,18 @@ def choice(meaning: str, *words: str):
 
 
 def several(item, most: int | None = None):
-    """Make the type of a list of `item`s: at least one, at most `most`, none twice."""
+    """Make the type of a list in which nothing stands twice.
+
+    It has at least one `item`, and at most `most`.
+    """
     meaning = item.__metadata__[0].description
     count = f"one to {most}" if most else "one or more"
     field = Field(min_length=1, max_length=most, description=f"{meaning}; {count}, none twice")
     as_list = BeforeValidator(lambda words: words if isinstance(words, list) else [words])
-    return Annotated[list[item], as_list, AfterValidator(_refuse_twins), field]
+    return Annotated[list[item], as_list, AfterValidator(_refuse_duplicates), field]
 
 
-def _refuse_twins(values: list) -> list:
+def _refuse_duplicates(values: list) -> list:
     if len(set(values)) < len(values):
         raise ValueError("a value stands twice; each may stand once")
     return values
@@ -59,9 +65,10 @@ class ParameterError(Exception):
 
 
 class Parameters(BaseModel):
-    """Hold the parameters of a stage, from the `section` of params.yaml that a subclass names.
+    """Hold the parameters of a stage: a section of params.yaml.
 
-    A field's description says what is allowed; its title is its key, if not in that section.
+    A subclass names its `section`. A field's description says what is allowed; its title is its
+    key, if that is not in the section.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -73,8 +80,8 @@ class Parameters(BaseModel):
     def run(cls, main: Callable, description: str) -> None:
         """Call `main` with the command line's parameters, in the project's folder.
 
-        Ends the process with one line for each wrong parameter (exit code 2), or for a file
-        that cannot be read or written (exit code 1).
+        Ends the process with one line for each wrong parameter (exit code 2). Missing parameters,
+        an interruption, or a file that cannot be read or written give one line and exit code 1.
         """
         script = Path(sys.argv[0]).resolve()
         stage = script.stem
@@ -94,11 +101,11 @@ class Parameters(BaseModel):
             where = f"{error.filename}: " if error.filename else ""
             sys.exit(f"error: {stage}: {where}{reason}; put that right, then repeat the command")
         except KeyboardInterrupt:
-            sys.exit(f"error: {stage}: interrupted; nothing of this stage was saved")
+            sys.exit(f"error: {stage}: interrupted; repeat the command")
 
     @classmethod
     def parse(cls, arguments: list[str], description: str = ""):
-        """Read the parameters from a command line such as DVC builds from params.yaml.
+        """Read the parameters from a command line as DVC builds it.
 
         `--name value` gives a scalar, `--name value value …` a list; --help prints `description`.
         Raises ParameterError with a line for each wrong, missing or unknown parameter.

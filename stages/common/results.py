@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-# More than the spread between two seeds, fewer than single precision holds.
+# Seeds differ in fewer digits than six; single precision holds seven.
 FORMAT = "%.6g"
 
 

@@ -10,7 +10,7 @@ from common import environment
 
 
 class LazyModule:
-    """A module that is imported when one of its names is first used.
+    """A module that is imported at its first use.
 
     TensorFlow takes three seconds; --help and a refused parameter need not wait for it.
     """
@@ -42,8 +42,8 @@ tf = LazyModule("tensorflow")
 def set_up(seed: int, threads: int) -> None:
     """Fix what results depend on, before anything is computed.
 
-    The versions, the processor, the number of threads, the way of computing, and the seed from
-    which Keras draws initial weights and dropout.
+    Package versions, the processor, the number of threads, deterministic operations, and the
+    seed from which Keras draws initial weights and dropout.
     """
     environment.check()
     tf.config.set_visible_devices([], "GPU")

@@ -50,8 +50,8 @@ def train(
     changes the inputs of each training batch: it gets them and a seed (int64, (2,)) that differs
     in every step.
 
-    The columns are epoch, loss, accuracy, validation_loss and validation_accuracy; accuracies of
-    classifiers only. `loss` and `accuracy` are means over the epoch while the weights change,
+    The columns are epoch, loss and validation_loss; for classifiers also accuracy and
+    validation_accuracy. `loss` and `accuracy` are means over the epoch while the weights change,
     penalties included, as `model.fit` reports them. Ends the process with one line in the epoch in
     which a loss is no longer finite.
     """
@@ -90,7 +90,7 @@ def train(
 
 
 def evaluate(model, loss, data) -> dict[str, float]:
-    """Return the loss and, for a classifier, the accuracy of `model` on `data`.
+    """Return the loss and, for classifiers, the accuracy on `data`.
 
     `data` are (inputs, targets) as for `train`; the loss includes penalties.
     """
@@ -108,7 +108,7 @@ def _compile_evaluation(model, loss):
 
 
 def _is_classifier(loss) -> bool:
-    return loss.name == "categorical_crossentropy"
+    return isinstance(loss, keras.losses.CategoricalCrossentropy)
 
 
 def _measure(model, loss, inputs, targets, is_training):

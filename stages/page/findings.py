@@ -38,13 +38,16 @@ def noise_curve(counts: pd.DataFrame, over: str = "draw") -> pd.DataFrame:
 
 
 def noise_findings(curve: pd.DataFrame) -> dict:
-    """State what the two curves of a classifier say; None where there is no such level.
+    """State what a classifier's two curves say.
+
+    None where there is no such level.
 
     Denoising helps at a level where the denoised rate leads by more than two standard
-    deviations of that difference between draws.
+    deviations between draws, those of both curves added as if independent. Between the first
+    and the last such level there may be others.
     """
     cost = curve.noisy - curve.denoised
-    spread = np.hypot(curve.denoised_std.fillna(0), curve.noisy_std.fillna(0))
+    spread = np.hypot(curve.denoised_std, curve.noisy_std)
     helps = cost.index[-cost > 2 * spread]
     return {
         "denoising_costs_on_clean": cost.get(0.0),
@@ -64,8 +67,8 @@ def largest_gain(curve: pd.DataFrame) -> dict:
 def compare_ways(own: pd.DataFrame, trained: pd.DataFrame) -> dict | None:
     """Compare denoising with training on noise: curves as in `summarise_draws`.
 
-    Levels count above 0, where there is noise, and below 1, where there is nothing else.
-    None where both were measured at no such level.
+    Only levels between 0 and 1 count: at 0 there is no noise, at 1 nothing but noise. None
+    where both were measured at no such level.
     """
     both = own.join(trained, how="inner", rsuffix="_trained")
     noisy = both[(both.index > 0) & (both.index < 1)]
@@ -110,7 +113,7 @@ def lead_of_best(sweep: pd.DataFrame) -> dict:
 
 
 def selection_bias(cells: pd.DataFrame) -> dict:
-    """Measure what choosing on the images that a result is quoted for adds to it.
+    """Measure how much quoting the luckiest run overstates.
 
     `factor` has the highest mean validation accuracy, as a word; `expected` is the mean test
     accuracy of its replicates; `best_run_gain` is how much the best run of all exceeds it.
@@ -207,10 +210,14 @@ def tabulate_noise(run, curves: dict) -> pd.DataFrame:
 
 
 def show_levels(run, table: pd.DataFrame) -> list[dict]:
-    """Gather what figures 4-14 show: the row of `table` for each level, pixels and readings."""
+    """Gather what figures 4-14 show, by rising level.
+
+    Each level has its row of `table`, and rows of pixels with what the network reads.
+    """
     examples = run.examples[run.examples.classifier == "cnn"]
     levels = []
-    for index, level in enumerate(run.parameters["eval_noise"]["noise_levels"]):
+    order = np.argsort(run.parameters["eval_noise"]["noise_levels"])
+    for index, level in zip(order, table.index, strict=True):
         rows = []
         for kind, pixels in zip(("original", *KINDS), run.pixels[index], strict=True):
             read = examples[(examples.noise_level == level) & (examples.kind == kind)]
@@ -224,14 +231,14 @@ def show_levels(run, table: pd.DataFrame) -> list[dict]:
 
 
 def flatten(parameters: dict) -> pd.DataFrame:
-    """List nested parameters with dotted names, values as params.yaml writes them."""
+    """List nested parameters with dotted names, values as JSON."""
     [values] = pd.json_normalize(parameters).to_dict("records")
     rows = [(name, json.dumps(value).strip('"')) for name, value in values.items()]
     return pd.DataFrame(rows, columns=["parameter", "value"])
 
 
 def nest(table: pd.DataFrame) -> dict[str, dict]:
-    """Make a dictionary of the rows of a table, with None where a number is missing."""
+    """Turn a table into nested dictionaries, with None for NaN."""
     return table.astype(object).where(table.notna(), None).to_dict("index")
 
 
@@ -260,7 +267,7 @@ def find_noise(run, curves: dict) -> dict:
     """Gather what sections 4b to 4d state."""
     own = run.counts[run.counts.classifier == "cnn"]
     robust = summarise_draws(run.robust.set_index(["noise_level", "kind", "seed"]).rate)
-    trained = describe_noise(run.parameters["train_cnn"].get("noise_level"))
+    trained = describe_noise(run.parameters["train_cnn"]["noise_level"])
     named = {CLASSIFIERS[name]: curve for name, curve in curves.items()}
     gain = {name: largest_gain(curve) for name, curve in curves.items()}
     digits = {str(digit): noise_curve(group) for digit, group in own.groupby("digit")}

@@ -33,9 +33,10 @@ class Layer(NamedTuple):
 
 
 def read_network(path) -> list[Layer]:
-    """Read the layers of a .keras file; one that SHAPES lacks, or no file, ends the process.
+    """Read the layers of a .keras file.
 
-    Convolutions are 3 × 3 without padding, pooling is 2 × 2.
+    Convolutions are 3 × 3 without padding, pooling is 2 × 2. Ends the process with one line for
+    another kind of layer, or where there is no such file.
     """
     try:
         with zipfile.ZipFile(path) as file:
@@ -59,6 +60,12 @@ def _read_layers(settings: dict, stored: h5py.Group, part: str = "") -> list[Lay
         if kind == "Sequential":
             layers += _read_layers(inner, group, inner["name"])
         else:
+            geometry = inner.get("kernel_size", [3, 3]), inner.get("padding", "valid")
+            if kind not in SHAPES or geometry != ([3, 3], "valid"):
+                sys.exit(
+                    f"error: the report cannot show the layer {inner['name']} ({kind}); "
+                    "add its kind to stages/page/networks.py and playground.js"
+                )
             weights = [group["vars"][key][()] for key in sorted(group["vars"])]
             made = SHAPES[kind](shape, weights[-1].shape if weights else ())
             activation = inner.get("activation", "linear")
