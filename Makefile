@@ -62,14 +62,14 @@ environment: ## Install the packages of requirements.lock in .venv
 .venv:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
 		{ echo "error: Python 3.10 to 3.13 is needed; name one: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv --clear .venv || \
+	@$(PYTHON) -m venv --clear .venv || \
 		{ echo "error: $(PYTHON) cannot make environments; on Debian: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing the packages of requirements.lock (2.7 GB): some minutes, fewer with uv."
-	if command -v uv; then uv pip install --python $(BIN)/python --require-hashes -r requirements.lock; \
+	@if command -v uv; then uv pip install --python $(BIN)/python --require-hashes -r requirements.lock; \
 	else $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; fi
-	# What .dvc/plots.html draws with.
-	$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle())' > .venv/vega.js
-	cp requirements.lock .venv/installed.lock
+	@# What .dvc/plots.html draws with.
+	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle())' > .venv/vega.js
+	@cp requirements.lock .venv/installed.lock
 
 clean: ## Remove what is made again without training; the environment and DVC's cache stay
 	git clean -fdXq data models metrics plots
