@@ -13,7 +13,7 @@ repro: environment ## Run the study: what is out of date, stages side by side
 
 # Values with commas in brackets are one value: SET="preprocess.limit=[2000,500]".
 experiment: environment ## Try parameters: NAME=slower SET="train_cnn.learning_rate=0.05,0.02"
-	@set -f; python tools/experiment.py $(if $(NAME),--name $(NAME)) \
+	@set -f; exec python tools/experiment.py $(if $(NAME),--name $(NAME)) \
 		$(if $(RECIPE),--recipe $(RECIPE)) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(SET))
 
 tuned: ## The experiment of recipes/tuned.yaml; NAME, SET and ONLY="train_ae" as well
@@ -28,7 +28,7 @@ verify: environment ## Retrain what is committed and compare; STAGE=train_mlp fo
 release: environment ## Put networks, sweep and page into remote/, for every clone to pull
 	@dvc status --quiet || { echo "error: results are out of date: make repro" >&2; exit 1; }
 	rm -rf remote
-	dvc push
+	dvc push --remote repository
 	git add remote
 
 test: environment ## Run the tests

@@ -64,9 +64,9 @@ def copy_commit() -> None:
     for key in "user.name", "user.email":
         git("config", key, git("config", "--default", "nobody", key), folder=COPY)
     cache = Repo(str(ROOT)).cache.local_cache_dir
-    # Pulled, so that nothing is trained that no change concerns. What is missing is made.
-    for words in ["cache", "dir", "--local", cache], ["pull", "--allow-missing"]:
-        subprocess.run([*DVC, *words], cwd=COPY, capture_output=True)
+    subprocess.run([*DVC, "cache", "dir", "--local", cache], cwd=COPY, check=True)
+    # Pull, so that only what the changes concern is trained. What is missing is made.
+    subprocess.run([*DVC, "pull", "--allow-missing"], cwd=COPY, capture_output=True)
 
 
 def change_parameters(base: str, changes: list[str]) -> None:
@@ -114,9 +114,15 @@ def run(experiments: dict[str, list[str]], lock) -> None:
 def show(names: list[str]) -> None:
     """Print what each experiment changed and what came of it, in 100 columns."""
     for name in names:
-        changed = Repo(str(ROOT)).params.diff(a_rev="HEAD", b_rev=name)["diff"]["params.yaml"]
-        table = pd.DataFrame(changed).T[["old", "new"]].sort_index()
-        print(f"{name}:\n{table.to_string(header=False, max_colwidth=30)}")
+        print(f"{name}:")
+        # Nothing is in it where the values are those of the last commit.
+        changed = Repo(str(ROOT)).params.diff(a_rev="HEAD", b_rev=name).get("diff", {})
+        table = pd.DataFrame(changed.get("params.yaml", {})).T.sort_index()
+        print(
+            table.to_string(columns=["old", "new"], header=False, max_colwidth=30)
+            if changed
+            else "as HEAD"
+        )
     paths = {shown.split(":")[0] for shown in SHOWN}
     measured = {name: read_metrics(ROOT, paths, rev=name) for name in ["HEAD", *names]}
     table = pd.DataFrame(measured).T[list(SHOWN)].rename(columns=SHOWN)

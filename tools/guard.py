@@ -1,8 +1,8 @@
 """Run one DVC command for `tools/repro.py`, and end its stage when that run ends.
 
-However the run ends, the system then frees its lock on logs/run. DVC is never killed, since it may
-be writing dvc.lock: it ends by itself when its stage is gone. A log stays locked as long as any
-process writes to it, so no stage runs twice at once, on whatever machine.
+When the run ends, however it ends, the system frees the run's lock on logs/run. DVC is never
+killed, since it may be writing dvc.lock: it ends by itself when its stage is gone. A log stays
+locked as long as any process writes to it, so no stage runs twice at once, on whatever machine.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ BUSY = "is busy, it is being blocked by|Unable to acquire lock"
 
 
 def try_lock(file) -> bool:
-    """Lock an open file, unless another process has locked it; return whether that worked."""
+    """Try to lock an open file; return whether that worked."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -43,7 +43,7 @@ def is_alive(run: str) -> bool:
 
 
 def end_stage(dvc: int) -> None:
-    """Kill what shares this process's session, even if DVC is gone, but not DVC."""
+    """Kill what else shares this process's session, but not DVC."""
     for pid in psutil.pids():
         with contextlib.suppress(OSError):  # gone meanwhile
             if os.getsid(pid) == os.getpid() and pid not in (os.getpid(), dvc):
@@ -51,7 +51,7 @@ def end_stage(dvc: int) -> None:
 
 
 def run_dvc(words: list[str], log, is_wanted) -> int:
-    """Run `dvc repro`; end its stage when that is not wanted any more; return its exit code."""
+    """Run `dvc repro` until the run ends; return its exit code."""
     # DVC runs `python`: this one. A Dask worker sets numbers of threads that stages refuse.
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -62,12 +62,12 @@ def run_dvc(words: list[str], log, is_wanted) -> int:
         if not is_wanted():
             end_stage(process.pid)
         time.sleep(PAUSE)
-    end_stage(process.pid)  # which outlives a DVC that was killed
+    end_stage(process.pid)  # a stage can outlive a killed DVC
     return process.returncode
 
 
 def put_back(outputs: list[str]) -> None:
-    """Remove what a killed stage has written of `outputs`; put back what Git has of them."""
+    """Remove a killed stage's outputs; restore those that Git has."""
     for output in outputs:
         shutil.rmtree(output, ignore_errors=True)
         Path(output).unlink(missing_ok=True)
@@ -77,17 +77,18 @@ def put_back(outputs: list[str]) -> None:
 
 
 def main(run: str, name: str, outputs: list[str], words: list[str]) -> int:
-    """Run `dvc repro`, again while other DVC commands are in its way; return its exit code."""
+    """Run `dvc repro`, again while it is busy; return its exit code."""
     worker = os.getppid()
 
     def is_wanted() -> bool:
         return os.getppid() == worker and is_alive(run)
 
-    code, text = 1, ""
+    code, text, is_locked = 1, "", False
     with (LOGS / f"{name}.log").open("a+", errors="replace") as log:
-        while is_wanted() and not try_lock(log):  # a lost worker's stage lives on
+        # The stage of a lost worker may still run.
+        while is_wanted() and not (is_locked := try_lock(log)):
             time.sleep(PAUSE)
-        while code and is_wanted():
+        while is_locked and code and is_wanted():
             log.truncate(0)
             code = run_dvc(words, log, is_wanted)
             log.seek(0)

@@ -42,21 +42,27 @@ def wait_for_stages() -> None:
     """Wait until no stage of this folder runs, on any machine."""
     for log in LOGS.glob("*.log"):
         with log.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            if not try_lock(file):
+                print(f"waiting for the end of {log.stem}", flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
 
 
 @contextlib.contextmanager
 def hold_folder():
-    """Hold this folder for a run, whose name is given; afterwards none of its stages runs."""
+    """Hold this folder for a run; yield the run's name.
+
+    Afterwards none of its stages runs.
+    """
     with RUN.open("a+") as file:
         if not try_lock(file):
-            time.sleep(1)  # a stage that asks whether its run goes on has it for a moment
+            time.sleep(1)  # a guard that checks its run holds the lock for a moment
             if not try_lock(file):
                 sys.exit("error: another make repro runs in this folder; wait until it has ended")
         name = uuid.uuid4().hex
         file.truncate(0)
         file.write(name)
         file.flush()
+        os.fsync(file.fileno())  # for workers on other machines
         try:
             wait_for_stages()  # of a run that was killed
             yield name
@@ -66,24 +72,30 @@ def hold_folder():
 
 
 def forget_dead(repo: Repo) -> None:
-    """Remove DVC's notes of who uses which file, if all are of runs of this program: now over."""
+    """Remove DVC's notes of who uses which file, if only ended runs left them."""
     notes = Path(repo.tmp_dir, "rwlock")
     with repo.lock:
-        users = re.findall(r'"cmd": "(.*?)"', notes.read_text()) if notes.exists() else [""]
-        if all(OURS.search(user) for user in users):
+        users = re.findall(r'"cmd": "(.*?)"', notes.read_text()) if notes.exists() else []
+        if users and all(OURS.search(user) for user in users):
             notes.unlink()
 
 
+def read_graph(repo: Repo):
+    """Return DVC's graph of the stages."""
+    try:
+        return repo.index.graph
+    except TypeError:  # from DVC, which says nothing more
+        sys.exit("error: sweep_l2.grid: factors and replicates are lists: [0.001], not 0.001")
+
+
 def open_study(targets: list[str]) -> tuple:
-    """Return DVC's repository, the graph of its stages, and the names of those that changed."""
+    """Return DVC's repository, its graph, and the changed stages' names."""
     has_waited = False
     while True:
         repo = Repo(str(ROOT), _wait_for_lock=True)
         forget_dead(repo)
         try:
-            return repo, repo.index.graph, repo.status(targets, with_deps=True)
-        except TypeError:  # from DVC, which says nothing more
-            sys.exit("error: sweep_l2.grid: factors and replicates are lists: [0.001], not 0.001")
+            return repo, read_graph(repo), repo.status(targets, with_deps=True)
         except LockError:
             if not has_waited:
                 print("another DVC command works in this folder: this run waits", flush=True)
@@ -100,9 +112,9 @@ def open_study(targets: list[str]) -> tuple:
 
 
 def order_lock(repo: Repo, names: list[str]) -> None:
-    """Bring dvc.lock, to which stages are added as they end, into the order of `names`.
+    """Sort the stages in dvc.lock like `names`; drop all others.
 
-    Other stages, such as cells that have left the grid, go.
+    DVC adds stages as they end. The others are cells that have left the grid.
     """
     with repo.lock:
         lock = load_yaml(LOCK)
@@ -163,6 +175,8 @@ def main() -> int:
             return repro(run, options)
     except KeyboardInterrupt:
         sys.exit("stopped; what was finished is kept: make repro goes on from there")
+    except ModuleNotFoundError as error:  # of runner.py
+        sys.exit(f"error: {sys.executable} has no package {error.name}; use make repro")
     except DvcException as error:
         mark = getattr(error.__cause__, "problem_mark", None)  # of broken YAML
         where = f", line {mark.line + 1}" if mark else ""

@@ -1,7 +1,7 @@
-"""Run stages side by side for `tools/repro.py`: check their parameters, say how far they are.
+"""Check parameters, run stages side by side and show their progress.
 
-A file of its own, since its imports take two seconds: without them `make repro` needs one to
-find that there is nothing to do.
+It is apart from `tools/repro.py`, since its imports take two seconds: without them `make repro`
+needs one to find that there is nothing to do.
 """
 
 import concurrent.futures
@@ -99,10 +99,10 @@ def read_json(path: str | Path) -> dict:
 
 
 class Progress:
-    """What a run has done and has left to do, shown live on a terminal, or in lines in a log."""
+    """Show what a run has done and has left to do."""
 
     def __init__(self, needs: dict[str, list[str]], slots: int):
-        """`needs` has for each stage those that it waits for, which stand before it."""
+        """`needs` has for each stage the stages before it, which come earlier in it."""
         self.needs, self.slots = needs, slots
         self.durations = read_json(DURATIONS)
         self.began, self.ended, self.failed = {}, [], []
@@ -111,7 +111,7 @@ class Progress:
         self.console = Console(soft_wrap=True, highlight=False, markup=False)
 
     def look(self, name: str) -> tuple[str, float]:
-        """Return how far a stage is, in words, and the seconds that it needs; 0: unknown."""
+        """Return how far a stage is, and its seconds left (0: unknown)."""
         # A new cell of the sweep takes as long as another.
         left = self.durations.get(name) or self.durations.get(name.split("@")[0], 0.0)
         if name not in self.began:
@@ -126,7 +126,7 @@ class Progress:
         return line, left
 
     def measure_chains(self) -> dict[str, float]:
-        """Return for each stage the seconds from its start, or from now, to the end of all."""
+        """Return each stage's seconds until all that follows it has ended."""
         chains = {}
         for name in reversed([name for name in self.needs if name not in self.ended]):
             later = [chains[other] for other in chains if name in self.needs[other]]
@@ -147,7 +147,8 @@ class Progress:
 
     def describe(self) -> str:
         """Return a line about the run, and one for each stage that runs."""
-        lines = [f"{len(self.ended)} of {len(self.needs)} stages, {self.time_left()}"]
+        left = self.time_left() if self.slots else "no worker is left: waiting"
+        lines = [f"{len(self.ended)} of {len(self.needs)} stages, {left}"]
         width = max(map(len, self.began), default=0)
         for name in self.began:
             words, left = self.look(name)
@@ -180,7 +181,8 @@ class Progress:
         if "Running stage" in read_log(name):
             words = clock(took)
             self.durations |= {name: took, name.split("@")[0]: took}
-            DURATIONS.write_text(json.dumps(self.durations))
+            with contextlib.suppress(OSError):
+                DURATIONS.write_text(json.dumps(self.durations))
         metrics = read_json(f"metrics/{name.replace('@', '/')}.json")
         number = metrics.get("test_accuracy") or metrics.get("validation_loss")
         label = f"{name} {number:.4f}" if number else name
@@ -192,6 +194,8 @@ class Progress:
             lines = "\n  ".join(read_log(name).splitlines()[-12:])
             words = f"error: {name} failed; the end of {LOGS / name}.log:\n  {lines}"
             print(words, file=sys.stderr)
+        if self.failed and self.waiting:
+            print(f"skipped: {', '.join(self.waiting)}", file=sys.stderr)
         if self.failed:
             return 1
         self.say("done; open report.html" if "report" in self.ended else "done")
@@ -219,9 +223,10 @@ def find_workers(count: int, scheduler: str | None) -> tuple:
 
 
 def run(name: str, needs: dict, jobs: dict, count: int, scheduler: str | None) -> int:
-    """Run stages, each after those that it needs, then DVC as the judge; return the exit code.
+    """Run stages in the order of their needs; return the exit code.
 
-    `name` is the run's; `jobs` has for each stage its outputs and the words after `dvc repro`.
+    DVC has the last word. `name` is the run's; `jobs` has for each stage its outputs and the words
+    after `dvc repro`.
     """
     pool, count_workers = find_workers(count, scheduler)
     progress, futures = Progress(needs, count), {}
@@ -232,7 +237,10 @@ def run(name: str, needs: dict, jobs: dict, count: int, scheduler: str | None) -
         return pool.submit(subprocess.run, command, cwd=Path.cwd(), start_new_session=True)
 
     def has_failed(future) -> bool:
-        return bool(future.exception() or future.result().returncode)
+        error = future.exception()  # of a worker: no such folder, no such Python
+        if error:
+            progress.say(f"error: {error!r}")
+        return bool(error or future.result().returncode)
 
     with Live(progress, console=progress.console, transient=True, auto_refresh=False) as live:
         then = "; then open report.html" if "report" in needs else ""

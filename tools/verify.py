@@ -35,7 +35,9 @@ def git(*words: str, folder: Path = ROOT) -> str:
     """Return what Git prints for `words`; its refusal ends the process."""
     done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"error: git {words[0]}: {done.stderr.strip().splitlines()[0]}")
+        sys.exit(
+            f"error: git {words[0]}: {(done.stderr.strip() or 'it was ended').splitlines()[0]}"
+        )
     return done.stdout.strip()
 
 
@@ -126,7 +128,7 @@ def verify(folder: Path, stage: str | None) -> str:
         print(f"| {path} | {verdict} | {detail} |")
     if made == hashes:
         return "same bytes"
-    # Bytes that differ where no number does are not another processor's.
+    # If bytes differ but no number does, the processor is not the reason.
     return "like another seed" if 0 < distances.max() <= LIMIT else "differs"
 
 
@@ -140,7 +142,7 @@ def main() -> None:
         print(list_seeds(arguments.seeds).to_csv(index=False), end="")
         return
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
-        verdict = verify(arguments.keep or Path(folder, "clone"), arguments.stage)
+        verdict = verify((arguments.keep or Path(folder, "clone")).absolute(), arguments.stage)
     print(f"\n{verdict}")
     sys.exit(verdict == "differs")
 
