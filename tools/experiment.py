@@ -114,15 +114,11 @@ def run(experiments: dict[str, list[str]], lock) -> None:
 def show(names: list[str]) -> None:
     """Print what each experiment changed and what came of it, in 100 columns."""
     for name in names:
-        print(f"{name}:")
-        # Nothing is in it where the values are those of the last commit.
-        changed = Repo(str(ROOT)).params.diff(a_rev="HEAD", b_rev=name).get("diff", {})
-        table = pd.DataFrame(changed.get("params.yaml", {})).T.sort_index()
-        print(
-            table.to_string(columns=["old", "new"], header=False, max_colwidth=30)
-            if changed
-            else "as HEAD"
-        )
+        diff = Repo(str(ROOT)).params.diff(a_rev="HEAD", b_rev=name).get("diff")
+        print(f"{name}:" if diff else f"{name}: the same parameters")
+        if diff:
+            table = pd.DataFrame(diff["params.yaml"]).T[["old", "new"]].sort_index()
+            print(table.to_string(header=False, max_colwidth=30))
     paths = {shown.split(":")[0] for shown in SHOWN}
     measured = {name: read_metrics(ROOT, paths, rev=name) for name in ["HEAD", *names]}
     table = pd.DataFrame(measured).T[list(SHOWN)].rename(columns=SHOWN)
