@@ -1,13 +1,16 @@
 """The report's numbers, verdicts and sentences follow the measurements."""
 
-import json
+import itertools
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
 
+import report
 from page import findings
 
 LEVELS = [0.0, 0.5, 1.0]  # of the small study
@@ -126,40 +129,43 @@ def test_parameters_are_stated_as_params_yaml_writes_them():
     assert sorted(found) == [["a.b", "true"], ["a.c", "null"], ["a.e", "x"], ["d", "[1, 0.5]"]]
 
 
-def tell(study, *, good: bool, seeds: int = 3, trained: float = 0.0, levels=LEVELS) -> str:
-    """Write the report on made-up measurements, every conclusion one way (`good`) or the other.
+@pytest.fixture
+def tell(finished_study, tmp_path, monkeypatch):
+    """Return a function that writes the report on made-up measurements, and returns its text."""
+    monkeypatch.chdir(finished_study.folder)
+    grid = report.GridParameters.parse(finished_study.command("report")[3:])
+    run = report.read_run(grid)
+    shutil.copytree("plots/report", tmp_path / "plots/report")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(report.figures, "draw", lambda _: {})
+    monkeypatch.setattr(report, "read_run", lambda _: run)
 
-    `seeds` networks were trained on noise and measured at `levels`; the run's own network was
-    trained with the level `trained`.
-    """
+    def tell(*, good: bool, seeds=3, trained=0.0, levels=LEVELS, validation="test") -> str:
+        """Make every conclusion one way (`good`) or the other.
 
-    def change(path, **values):
-        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+        `seeds` networks were trained on noise and measured at `levels`; the run's own network was
+        trained with the level `trained`.
+        """
+        files = run.metrics
+        accuracies = {"accuracy": 0.9, "validation_accuracy": 0.95 if good else 0.85}
+        files["metrics/train_mlp.json"] |= accuracies
+        files["metrics/train_cnn.json"] |= accuracies | {"test_accuracy": 0.995 if good else 0.9}
+        scores = 0.002 * (run.cells.factor == (0.001 if good else 1e-6))
+        scores += (0.985 if good else 0.965) + run.cells.replicate * (0.0001 if good else 0.004)
+        run.cells[["validation_accuracy", "test_accuracy"]] = np.transpose([scores, scores])
+        noisy = [0.9, 0.4, 0.1] if good else [0.9, 0.8, 0.7]
+        denoised = [0.95, 0.8, 0.3] if good else [0.8, 0.7, 0.6]
+        run.counts = pd.concat(count(noisy, denoised, name) for name in ("cnn", "mlp"))
+        rates = {"noisy": 0.6 if good else 0.9, "denoised": 0.7 if good else 0.5}
+        rows = itertools.product(range(seeds), levels, rates)
+        run.robust = pd.DataFrame(rows, columns=["seed", "noise_level", "kind"])
+        run.robust["rate"] = run.robust.kind.map(rates) + 0.01 * run.robust.seed
+        run.parameters["train_cnn"]["noise_level"] = trained
+        run.parameters["preprocess"]["validation"] = validation
+        report.main(grid)
+        return Path("report.md").read_text().replace("\u00a0", " ")
 
-    metrics = study.folder / "metrics"
-    accuracies = {"accuracy": 0.9, "validation_accuracy": 0.95 if good else 0.85}
-    change(metrics / "train_mlp.json", **accuracies)
-    change(metrics / "train_cnn.json", **accuracies, test_accuracy=0.995 if good else 0.9)
-    for cell in (metrics / "sweep_l2").glob("*.json"):
-        lead = 0.002 if cell.stem.startswith("0.001") == good else 0
-        scatter = int(cell.stem[-1]) * (0.0001 if good else 0.004)
-        accuracy = (0.985 if good else 0.965) + lead + scatter
-        change(cell, validation_accuracy=accuracy, test_accuracy=accuracy)
-    noisy = [0.9, 0.4, 0.1] if good else [0.9, 0.8, 0.7]
-    denoised = [0.95, 0.8, 0.3] if good else [0.8, 0.7, 0.6]
-    rates = pd.concat(count(noisy, denoised, name) for name in ("cnn", "mlp"))
-    rates.to_csv(study.folder / "plots/eval_noise/rates.csv", index=False)
-    rows = [
-        (f"metrics/eval_noise.json:cnn.level_{level}.{kind}", seed, rate + 0.01 * seed)
-        for seed in range(seeds)
-        for level in levels
-        for kind, rate in (("noisy", 0.6 if good else 0.9), ("denoised", 0.7 if good else 0.5))
-    ]
-    robust = pd.DataFrame(rows, columns=["metric", "seed", "value"])
-    robust.to_csv(study.folder / "measured/robust.csv", index=False)
-    study.change(train_cnn__noise_level=trained)
-    study.run(*study.command("report"))
-    return (study.folder / "report.md").read_text().replace("\u00a0", " ")
+    return tell
 
 
 SENTENCES = {
@@ -179,45 +185,40 @@ SENTENCES = {
 
 
 @pytest.mark.parametrize("good", [True, False])
-def test_sentences_follow_the_measurements(study, good):
-    text = tell(study, good=good)
+def test_sentences_follow_the_measurements(tell, good):
+    text = tell(good=good)
     for if_good, if_not in SENTENCES.items():
         assert (if_good in text) == good, if_good
         assert (if_not in text) != good, if_not
     assert ("Training stays below validation because" in text) == good
-
-
-def test_report_says_how_many_networks_trained_on_noise_and_how_they_differ(study):
-    text = tell(study, good=True)
-    assert "with noise, with 3 seeds" in text
-    assert "seeds differ by at most 0.010 (standard deviation)" in text
-    assert re.search(r"\| Network trained on noise +\| noisy +(\| 0.61 +){3}\|", text)
-    text = tell(study, good=True, seeds=1)
-    assert "with noise, with 1 seed " in text
-    assert "seeds differ" not in text
-    text = tell(study, good=True, levels=[0.25])
-    assert "measured at none of this run's noise levels" in text
-    assert "at level 0.5, from 40.0 % to 80.0 %" in text
-
-
-@pytest.mark.parametrize("good", [True, False])
-def test_report_says_that_its_own_network_trained_on_noise(study, good):
-    text = tell(study, good=good, trained=0.4)
+    text = tell(good=good, trained=0.4)
     assert "This run's own convolutional network was trained on noise (level 0.4)" in text
     assert ("the network still gains from denoising" in text) == good
     assert ("the network needs no denoising" in text) != good
     assert "which has never seen noise" not in text
-    assert '<tbody data-name="CNN, trained on noise">' in (study.folder / "report.html").read_text()
+    assert '<tbody data-name="CNN, trained on noise">' in Path("report.html").read_text()
 
 
-def test_text_states_the_protocol(study):
-    text = (study.folder / "report.md").read_text()
-    assert "are validated on the 300 test images" in text
-    study.change(preprocess__validation=100)
-    study.run("dvc", "repro", "--single-item", "preprocess", "report")
-    text = (study.folder / "report.md").read_text()
-    assert "makes every choice on 100 held-out training images and trains on 900" in text
+def test_report_says_how_many_networks_trained_on_noise_and_how_they_differ(tell):
+    text = tell(good=True)
+    assert "with noise, with 3 seeds" in text
+    assert "seeds differ by at most 0.010 (standard deviation)" in text
+    assert re.search(r"\| Network trained on noise +\| noisy +(\| 0.61 +){3}\|", text)
+    text = tell(good=True, seeds=1)
+    assert "with noise, with 1 seed " in text
+    assert "seeds differ" not in text
+    text = tell(good=True, levels=[0.25])
+    assert "measured at none of this run's noise levels" in text
+    assert "at level 0.5, from 40.0 % to 80.0 %" in text
+
+
+def test_text_states_the_protocol(tell, finished_study):
+    text = (finished_study.folder / "report.md").read_text()
+    assert "are validated on the 300 test images and trained on 1,000 others" in text
     assert "This was a quick look" in text
+    assert "with noise, with 3 seeds" in text, "those of measured/robust.csv"
+    text = tell(good=True, validation=100)
+    assert "makes every choice on 100 held-out training images and trains on 1,000" in text
 
 
 def test_links_of_the_markdown_lead_to_files_and_sections(finished_study):
