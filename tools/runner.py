@@ -152,7 +152,7 @@ class Progress:
         width = max(map(len, self.began), default=0)
         for name in self.began:
             words, left = self.look(name)
-            lines.append(f"{'':10}{name:{width}}  {words}" + f"  {clock(left)} left" * (left > 0))
+            lines.append(f"  {name:{width}}  {words}" + f"  {clock(left)} left" * (left > 0))
         return "\n".join(lines)
 
     def __rich__(self) -> Text:
