@@ -172,7 +172,7 @@ def tell(finished_study, tmp_path, monkeypatch):
 SENTENCES = {
     # when the measurements are good: when they are not
     "is reached**: the best run has 0.9872": "is not reached**: the best run has 0.9750",
-    "Weight decay: factor 0.001 leads by more than its runs scatter": "luck decides between the best factors",
+    "factor 0.001 leads by more than its runs scatter": "luck decides between the best factors",
     "more accuracy from 17 % of the parameters": "convolution does not gain accuracy",
     "fewer than half of the noisy images from level 0.40": "more than half of the noisy images",
     "falls below one half at level 0.80": "stays above one half at every level",
