@@ -48,12 +48,12 @@ def test_several_values_of_a_part_of_a_recipe_become_branches(study):
     for path in "README.md", "params.yaml":
         (study.folder / path).write_text("not: committed")
     make = ("make", "--old-file", "environment", "experiment", "RECIPE=small", "ONLY=eval_noise")
-    make += ("SET=eval_noise.draws=2,3 eval_noise.examples=[0,1]",)
+    make += ("SET=eval_noise.draws=3,4 eval_noise.examples=[0,1]",)
     first = study.run(*make).stdout.splitlines()
     assert first[0].startswith("Starts from the last commit, ")
     assert study.run("git", "status", "--short").stdout == " M README.md\n M params.yaml\n"
     assert not (study.folder / ".dvc/tmp/experiment").exists()
-    names = ["small-eval_noise.draws=2", "small-eval_noise.draws=3"]
+    names = ["small-eval_noise.draws=3", "small-eval_noise.draws=4"]
     assert [line.split()[0] for line in first[-4:-1]] == ["HEAD", *names]
 
     # Once more: both are there, so nothing runs.
@@ -64,7 +64,7 @@ def test_several_values_of_a_part_of_a_recipe_become_branches(study):
     study.run("git", "restore", ".")
     assert set(study.run("dvc", "exp", "list", "--name-only").stdout.split()) == set(names)
     with study.repo() as repo:
-        for name, draws in zip(names, (2, 3), strict=True):
+        for name, draws in zip(names, (3, 4), strict=True):
             changed = repo.params.diff("main", name)["diff"]["params.yaml"]
             assert {key: value["new"] for key, value in changed.items()} == {
                 "eval_noise.draws": draws,

@@ -299,10 +299,11 @@ def test_while_one_runs_a_second_is_refused_and_dvc_commands_make_it_wait(study)
             lock = zc.lockfile.LockFile(study.folder / ".dvc/tmp/lock")
             time.sleep(5)
             assert first.poll() is None
-            lock.close()
+            # Before the lock is free: afterwards the first may end at any moment.
             assert refuse(study) == (
                 "error: another make repro runs in this folder; wait until it has ended\n"
             )
+            lock.close()
         assert all(not each.net_connections("inet") for each in running_in(study.folder))
         assert states(first.communicate()[0]) == {"train_mlp": "done"}
     assert first.returncode == 0
