@@ -153,6 +153,7 @@ def repro(run: str, options: argparse.Namespace) -> int:
 def interrupt(*_) -> None:
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)  # stopping is not interrupted again
+    sys.unraisablehook = lambda _: None  # objects that the stop leaves half-made say nothing
     raise KeyboardInterrupt
 
 
