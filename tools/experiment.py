@@ -41,8 +41,9 @@ def read_recipe(name: str, sections: list[str] | None) -> list[str]:
     recipe = YAML(typ="safe").load(Path(f"recipes/{name}.yaml"))
     if unknown := set(sections or ()) - recipe.keys():
         sys.exit(f"error: ONLY: {unknown.pop()} is no section of the recipe")
-    changes = pd.json_normalize({section: recipe[section] for section in sections or recipe})
-    return [f"{parameter}={value}" for parameter, value in changes.iloc[0].items()]
+    chosen = {section: recipe[section] for section in sections or recipe}
+    [changes] = pd.json_normalize(chosen).to_dict("records")
+    return [f"{parameter}={value}" for parameter, value in changes.items()]
 
 
 def name_experiments(name: str, changes: list[str]) -> dict[str, list[str]]:
