@@ -106,7 +106,8 @@ class Progress:
         self.needs, self.slots = needs, slots
         self.durations = read_json(DURATIONS)
         self.began, self.ended, self.failed = {}, [], []
-        self.waiting = sorted(needs, key=self.measure_chains().get, reverse=True)
+        chains = self.measure_chains(self.measure_left())
+        self.waiting = sorted(needs, key=chains.get, reverse=True)
         self.start = self.spoken = time.monotonic()
         self.console = Console(soft_wrap=True, highlight=False, markup=False)
 
@@ -125,21 +126,25 @@ class Progress:
             left = max(1.0, left - (time.monotonic() - self.began[name]))
         return line, left
 
-    def measure_chains(self) -> dict[str, float]:
+    def measure_left(self) -> dict[str, float]:
+        """Return the seconds left of each stage that has not ended (0: unknown)."""
+        return {name: self.look(name)[1] for name in self.needs if name not in self.ended}
+
+    def measure_chains(self, left: dict[str, float]) -> dict[str, float]:
         """Return each stage's seconds until all that follows it has ended."""
         chains = {}
-        for name in reversed([name for name in self.needs if name not in self.ended]):
+        for name in reversed(left):
             later = [chains[other] for other in chains if name in self.needs[other]]
-            chains[name] = (self.look(name)[1] or 1.0) + max(later, default=0.0)
+            chains[name] = (left[name] or 1.0) + max(later, default=0.0)
         return chains
 
     def time_left(self) -> str:
         """Return the time until the end, in words."""
-        left = [self.look(name)[1] for name in self.needs if name not in self.ended]
-        if not all(left):
+        left = self.measure_left()
+        if not all(left.values()):
             return "time left unknown"
-        longest = max(self.measure_chains().values(), default=0.0)
-        return f"about {clock(max(sum(left) / max(1, self.slots), longest))} left"
+        longest = max(self.measure_chains(left).values(), default=0.0)
+        return f"about {clock(max(sum(left.values()) / max(1, self.slots), longest))} left"
 
     def say(self, text: str) -> None:
         self.spoken = time.monotonic()
@@ -194,14 +199,17 @@ class Progress:
             lines = "\n  ".join(read_log(name).splitlines()[-12:])
             words = f"error: {name} failed; the end of {LOGS / name}.log:\n  {lines}"
             print(words, file=sys.stderr)
-        if self.failed and self.waiting:
-            print(f"skipped: {', '.join(self.waiting)}", file=sys.stderr)
         if self.failed:
+            if self.waiting:
+                print(f"skipped: {', '.join(self.waiting)}", file=sys.stderr)
             return 1
-        self.say("done; open report.html" if "report" in self.ended else "done")
+        if "report" not in self.ended:
+            self.say("done")
+            return 0
+        self.say("done; open report.html")
         published = read_json("metrics/report.json").get("published", {})
         for name, words in RESULTS.items():
-            if "report" in self.ended and (row := published.get(name)):
+            if row := published.get(name):
                 self.say(f"  {words}: {row['this_run']:.4f} (published: {row['published']:.4f})")
         return 0
 
