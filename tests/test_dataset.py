@@ -23,10 +23,7 @@ def end_with(array, value):
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        *[
-            ("images", end_with(IMAGES, value), "not images")
-            for value in (np.nan, -1e-6, 2, np.inf)
-        ],
+        *[("images", end_with(IMAGES, value), "not images") for value in WRONG],
         *[("labels", end_with(LABELS, value), "one-hot") for value in WRONG],
         ("labels", end_with(LABELS, 0.5), "one-hot"),
         ("labels", end_with(LABELS, 1), "one-hot"),
