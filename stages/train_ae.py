@@ -1,26 +1,32 @@
 """Train the denoising autoencoder (published problem 4a)."""
 
 import functools
+import math
 
-from common import dataset, models, results
-from common.noise import NoiseParameters, add_noise, add_noise_to_batch
+from common import data, networks
+from common.noise import NoiseParams, add_noise, add_noise_to_batch
 from common.runtime import derive_seed, keras, set_up
-from common.training import TrainingParameters, schedule_rate, train
+from common.training import TrainingParams, schedule_rate, train
 
 
-class AutoencoderParameters(TrainingParameters, NoiseParameters, section="train_ae"):
-    """Hold the autoencoder's parameters; the noise of validation images is drawn once."""
+class AutoencoderParams(TrainingParams, NoiseParams):
+    """Parameters of the autoencoder: section train_ae of params.yaml.
+
+    The noise of validation images is drawn once.
+    """
 
 
-def build():
-    """Build the network: pixels (N, 784) in [0, 1] to as many, 226,416 parameters.
+def build(shape: tuple[int, ...]):
+    """Build the network: images as rows of pixels in [0, 1] to as many pixels.
 
-    Its two layers, `encoder` and `decoder`, are networks that can be used on their own.
+    `shape` is that of an image. The network may as well take and give images (N, *shape). Its two
+    layers, `encoder` and `decoder`, are networks that can be used on their own.
     """
     layers = keras.layers
+    pixels = math.prod(shape)
     encoder = keras.Sequential(
         [
-            keras.Input((784,)),
+            keras.Input((pixels,)),
             layers.Dense(128, activation="relu", name="hidden_1"),
             layers.Dense(96, activation="relu", name="code"),
         ],
@@ -30,39 +36,45 @@ def build():
         [
             keras.Input((96,)),
             layers.Dense(128, activation="relu", name="hidden_2"),
-            layers.Dense(784, activation="sigmoid", name="pixels"),
+            layers.Dense(pixels, activation="sigmoid", name="pixels"),
         ],
         name="decoder",
     )
-    return keras.Sequential([keras.Input((784,)), encoder, decoder], name="autoencoder")
+    return keras.Sequential([keras.Input((pixels,)), encoder, decoder], name="autoencoder")
 
 
-def main(parameters: AutoencoderParameters) -> None:
-    set_up(derive_seed(parameters.seed, "weights"), parameters.threads)
-    model = build()
-    clean, validation = (
-        dataset.load(split)[0].reshape(-1, 784) for split in ("train", "validation")
-    )
-    if parameters.noise_drawn == "once":
-        noisy, augment = add_noise(clean, parameters, "train"), None
+def main(params: AutoencoderParams) -> None:
+    set_up(derive_seed(params.seed, "weights"), params.threads)
+    clean, validation = data.load("train")[0], data.load("validation")[0]
+    model = build(clean.shape[1:])
+    # Before they become rows of pixels, where the network takes rows.
+    noisy, augment = clean, None
+    if params.noise_drawn == "once":
+        noisy = add_noise(clean, params, "train")
     else:
-        noisy, augment = clean, functools.partial(add_noise_to_batch, "threefry", parameters)
+        augment = functools.partial(add_noise_to_batch, "threefry", params)
+    noisy_validation = add_noise(validation, params, "validation")
+    inputs = (-1, *model.input_shape[1:])
+    targets = (-1, *model.output_shape[1:])
+    optimizer = keras.optimizers.Adam(schedule_rate(params, len(clean)))
+    loss = keras.losses.BinaryCrossentropy()
     history = train(
         model,
-        keras.optimizers.Adam(schedule_rate(parameters, len(clean))),
-        keras.losses.BinaryCrossentropy(),
-        (noisy, clean),
-        (add_noise(validation, parameters, "validation"), validation),
-        batch_size=parameters.batch_size,
-        epochs=parameters.epochs,
-        seed=derive_seed(parameters.seed, "shuffling"),
+        optimizer,
+        loss,
+        {},
+        (noisy.reshape(inputs), clean.reshape(targets)),
+        (noisy_validation.reshape(inputs), validation.reshape(targets)),
+        batch_size=params.batch_size,
+        epochs=params.epochs,
+        seed=derive_seed(params.seed, "shuffling"),
         augment=augment,
     )
-    metrics = history.iloc[-1].drop("epoch").to_dict() | {"parameters": model.count_params()}
-    models.save(model, "models/autoencoder.keras")
-    results.write_csv("plots/train_ae/history.csv", history)
-    results.write_json("metrics/train_ae.json", metrics)
+    networks.save(model, "autoencoder", optimizer, loss)
+    data.write_csv("plots/train_ae/history.csv", history)
+    last = history.iloc[-1]
+    data.write_json("metrics/train_ae.json", {"validation_loss": last.validation_loss})
 
 
 if __name__ == "__main__":
-    AutoencoderParameters.run(main, __doc__)
+    main(AutoencoderParams.load("train_ae", "threads"))

@@ -1,1 +1,20 @@
-"""What several stages share."""
+"""What several stages share. A failure that a user causes ends a stage in one line."""
+
+import sys
+from pathlib import Path
+
+
+def explain_failure(kind, error, traceback) -> None:
+    """Print one line for an interruption, or a file that cannot be read or written."""
+    stage = Path(sys.argv[0]).stem
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write(f"error: {stage}: interrupted; repeat the command\n")
+    elif issubclass(kind, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or error
+        sys.stderr.write(f"error: {stage}: {where}{reason}; mend that, then repeat the command\n")
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+sys.excepthook = explain_failure

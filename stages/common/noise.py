@@ -1,40 +1,51 @@
 """Salt-and-pepper noise, for training and for measuring."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import Field, field_validator
 
-from common.parameters import Parameters, choice, number
+from common.params import Params
 from common.runtime import derive_seed, tf
 
-NoiseLevel = number("share of pixels that turn black or white", ge=0, le=1)
+NoiseLevel = Annotated[
+    float, Field(ge=0, le=1, description="share of pixels that turn black or white")
+]
 
 
-def _refuse_descending(levels: tuple[float, float]) -> tuple[float, float]:
-    if levels[0] > levels[1]:
-        raise ValueError("the range ends before it starts; write its lower end first")
-    return levels
+class NoiseParams(Params):
+    """Say how noise is added to training images."""
 
-
-class NoiseParameters(Parameters):
-    """Hold how noise is added to training images."""
-
-    noise_level: Annotated[
-        tuple[NoiseLevel, NoiseLevel],
-        AfterValidator(_refuse_descending),
-        # One level stands for both ends of the range.
-        BeforeValidator(lambda words: words if isinstance(words, list) else [words, words]),
+    noise_level: NoiseLevel | Annotated[list[NoiseLevel], Field(min_length=2, max_length=2)] = (
         Field(
-            description="share of a training image's pixels that turn black or white, from 0 to 1; "
-            "or two numbers, a range from which each image's share is drawn"
-        ),
-    ]
-    noise_skew: number(
-        "1 draws all levels of the range equally often, more the low ones more", ge=1, le=10
+            description="share of a training image's pixels that turn black or white; "
+            "or a range from which each image draws its own"
+        )
     )
-    noise_drawn: choice("when the noise of the training images is drawn", "once", "every_epoch")
+    noise_skew: float = Field(
+        ge=1,
+        le=10,
+        description="1 draws all levels of the range equally often, more the low ones more",
+    )
+    noise_drawn: Literal["once", "every_epoch"] = Field(
+        description="when the noise of the training images is drawn"
+    )
+
+    @field_validator("noise_level")
+    @classmethod
+    def _start_with_the_lower_end(cls, level):
+        if isinstance(level, list) and level[0] > level[1]:
+            raise ValueError("the range ends before it starts; write its lower end first")
+        return level
+
+    @property
+    def noise_range(self) -> tuple[float, float]:
+        """The lowest and the highest level; one level stands for both."""
+        if isinstance(self.noise_level, list):
+            low, high = self.noise_level
+            return low, high
+        return self.noise_level, self.noise_level
 
 
 def salt_and_pepper(images: np.ndarray, noise_level, seed: int) -> np.ndarray:
@@ -51,31 +62,31 @@ def salt_and_pepper(images: np.ndarray, noise_level, seed: int) -> np.ndarray:
     return noisy
 
 
-def add_noise(images: np.ndarray, parameters, split: str) -> np.ndarray:
-    """Return a copy of `images` with noise drawn once, as `parameters` say.
+def add_noise(images: np.ndarray, params, split: str) -> np.ndarray:
+    """Return a copy of `images` with noise drawn once, as `params` say.
 
-    Images are float32 in [0, 1], (N, …). `parameters` are NoiseParameters with a seed; `split`
-    names the images, so that each set gets noise of its own.
+    Images are float32 in [0, 1], (N, …). `params` are NoiseParams with a seed; `split` names the
+    images, so that each set gets noise of its own.
     """
-    low, high = parameters.noise_level
-    random = np.random.default_rng(derive_seed(parameters.seed, "noise level", split))
+    low, high = params.noise_range
+    random = np.random.default_rng(derive_seed(params.seed, "noise level", split))
     share = random.random(len(images)).reshape(-1, *[1] * (images.ndim - 1))
-    levels = low + (high - low) * share**parameters.noise_skew
-    seed = derive_seed(parameters.seed, "noise", split)
+    levels = low + (high - low) * share**params.noise_skew
+    seed = derive_seed(params.seed, "noise", split)
     return salt_and_pepper(images, levels.astype(np.float32), seed)
 
 
-def add_noise_to_batch(generator: str, parameters, images, seed):
+def add_noise_to_batch(generator: str, params, images, seed):
     """Add new noise to a batch, inside a compiled epoch.
 
     `images` is a float32 tensor (N, …), and so is the result. Each image draws a level of its
     own, low + (high − low) · u^skew, with u even in [0, 1]. `seed` is int64, (2,). `generator`
     names TensorFlow's random number generator: "threefry" is fast with XLA, "philox" without.
     """
-    low, high = parameters.noise_level
+    low, high = params.noise_range
     size = math.prod(images.shape[1:])
     draws = tf.random.stateless_uniform((len(images), size + 1), seed, alg=generator)
-    level = low + (high - low) * draws[:, size:] ** parameters.noise_skew
+    level = low + (high - low) * draws[:, size:] ** params.noise_skew
     pixels = tf.reshape(images, (-1, size))
     chance = draws[:, :size]
     noisy = tf.where(chance < level / 2, 0.0, tf.where(chance < level, 1.0, pixels))

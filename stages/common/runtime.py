@@ -1,42 +1,45 @@
 """TensorFlow and Keras, set up so that the same inputs give the same bytes."""
 
-import functools
-import gc
+import contextlib
 import hashlib
-import importlib
 import os
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
 
-from common import environment
+VERSIONS = Path("versions.txt")
+
+# TensorFlow, XLA, oneDNN and Keras read these; some of them change results.
+DROPPED = ("DNNL_", "KERAS_", "ONEDNN_", "TF", "XLA_")
+# NumPy has read these before this module could drop them.
+REFUSED = ("NPY_", "OPENBLAS_")
+
+for _name in list(os.environ):
+    if _name.startswith(DROPPED):
+        del os.environ[_name]
+os.environ["KERAS_HOME"] = os.devnull  # a user's keras.json can change the type of numbers
+# By itself, TensorFlow uses oneDNN only where the processor has AVX-512.
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+# Failures reach us as exceptions; what is logged besides is about hardware that is not used.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 
-class LazyModule:
-    """A module that is imported at its first use.
-
-    TensorFlow takes three seconds; --help and a refused parameter need not wait for it.
-    """
-
-    def __init__(self, name: str):
-        self._name = name
-
-    def __getattr__(self, attribute: str):
-        return getattr(_import(self._name), attribute)
-
-
-@functools.cache
-def _import(name: str):
-    """Import a module, but discard what it writes to the standard error stream."""
-    # Frequent garbage collection during the import costs a quarter of the start-up time.
-    gc.set_threshold(100_000)
+@contextlib.contextmanager
+def silence():
+    """Discard what is written to the standard error stream, by C++ code too."""
     stderr = os.dup(2)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    with Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), 2)
     try:
-        return importlib.import_module(name)
+        yield
     finally:
         os.dup2(stderr, 2)
+        os.close(stderr)
 
 
-keras = LazyModule("keras")
-tf = LazyModule("tensorflow")
+with silence():  # TensorFlow greets before it reads its log level
+    import keras
+    import tensorflow as tf
 
 
 def set_up(seed: int, threads: int) -> None:
@@ -45,12 +48,30 @@ def set_up(seed: int, threads: int) -> None:
     Package versions, the processor, the number of threads, deterministic operations, and the
     seed from which Keras draws initial weights and dropout.
     """
-    environment.check()
+    check_versions()
     tf.config.set_visible_devices([], "GPU")
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+
+
+def check_versions() -> None:
+    """End the process if a setting or a package could change results.
+
+    The packages are those of versions.txt, a line `name==version` for each.
+    """
+    for name in os.environ:
+        if name.startswith(REFUSED):
+            sys.exit(f"error: the environment variable {name} can change results; unset it")
+    for line in VERSIONS.read_text(encoding="utf-8").split():
+        package, wanted = line.split("==")
+        installed = next((found.version for found in distributions(name=package)), "none")
+        if installed != wanted:
+            sys.exit(
+                f"error: {package} {installed} is installed, but {VERSIONS} says {wanted}; "
+                "install it with make environment, or run make lock to move to other versions"
+            )
 
 
 def derive_seed(*parts) -> int:
@@ -59,3 +80,6 @@ def derive_seed(*parts) -> int:
     It is the first four bytes of the SHA-256 of how Python writes `parts`.
     """
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
+
+
+__all__ = ["check_versions", "derive_seed", "keras", "set_up", "tf"]
