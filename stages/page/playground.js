@@ -1,100 +1,215 @@
 // The playground: this run's networks read what the visitor draws and seasons with noise.
-// Its elements are in playground.html.j2; the networks and samples come from networks.py.
+// Its elements are in playground.html.j2; the networks and samples come from browser.py.
 
-const SIDE = 28; // pixels of an image
+const data = JSON.parse(document.getElementById("playground-data").textContent);
+const SIDE = data.side; // pixels of an image
 const CELL = 16; // pixels of the drawing area for each of the image
 const AREA = SIDE * CELL;
-const LONG = 20; // pixels of the long side of a digit in MNIST
+const LONG = Math.round((SIDE * 20) / 28); // pixels of the long side of a digit, as in MNIST
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+// How far an answer may be from Keras's; for numbers above 1, as a share of them.
+// Weights and answer are rounded to float16, by 1 in 2048 at most.
+const TOLERANCE = 0.01;
 
 const section = document.querySelector(".playground");
 const find = (selector) => section.querySelector(selector);
-const findAll = (place, selector) => [...place.querySelectorAll(selector)];
 const column = (index) => index % SIDE;
 const row = (index) => Math.floor(index / SIDE);
 
-// ---- Networks; all numbers lie in flat arrays, in Keras's order ----
+// ---- Networks; all numbers lie in flat arrays, in Keras's order: rows, columns, channels ----
 
-const activations = {
-  linear: (values) => values,
-  relu: (values) => values.map((value) => Math.max(value, 0)),
-  sigmoid: (values) => values.map((value) => 1 / (1 + Math.exp(-value))),
-  softmax(values) {
-    const powers = values.map((value) => Math.exp(value - Math.max(...values)));
-    return powers.map((power) => power / powers.reduce((sum, other) => sum + other));
-  },
-};
-
-// Where in the input lies the upper left corner of what an output place sees.
-const corner = (place, width, [, inputWidth, channels], step) =>
-  step * channels * (Math.floor(place / width) * inputWidth + (place % width));
-
-const layers = {
-  Flatten: (input) => input,
-  Dropout: (input) => input, // acts in training only
-  Dense: (input, layer) => weigh(input, layer, 1, () => [0], input.length),
-  Conv2D(input, layer, shape) {
-    const [height, width] = layer.shape;
-    const lines = (place) => [0, 1, 2].map((line) => corner(place + line * width, width, shape, 1));
-    return weigh(input, layer, height * width, lines, 3 * shape[2]);
-  },
-  MaxPooling2D(input, { shape: [height, width, channels] }, shape) {
-    return new Float32Array(height * width * channels).map((_, index) => {
-      const first = corner(Math.floor(index / channels), width, shape, 2) + (index % channels);
-      const below = first + shape[1] * channels;
-      const upper = Math.max(input[first], input[first + channels]);
-      return Math.max(upper, input[below], input[below + channels]);
-    });
-  },
-};
-
-// At each of `places`: biases plus kernel times inputs, `count` from each of `starts` on.
-function weigh(input, { weights: [kernel, biases] }, places, starts, count) {
-  const size = biases.length;
-  const output = new Float32Array(places * size);
-  for (let place = 0, to = 0; place < places; place += 1, to += size) {
-    output.set(biases, to);
-    let from = 0;
-    for (const start of starts(place)) {
-      for (let index = start; index < start + count; index += 1, from += size) {
-        const value = input[index];
-        if (value === 0) continue; // as many are, after relu
-        for (let unit = 0; unit < size; unit += 1) output[to + unit] += value * kernel[from + unit];
-      }
-    }
-  }
-  return output;
+// The error function, by formula 7.1.26 of Abramowitz and Stegun: right to 1.5e-7.
+function erf(value) {
+  const t = 1 / (1 + 0.3275911 * Math.abs(value));
+  const factors = [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592];
+  const sum = factors.reduce((part, factor) => (part + factor) * t, 0);
+  return Math.sign(value) * (1 - sum * Math.exp(-value * value));
 }
 
-function run(network, image) {
-  let [values, shape] = [Float32Array.from(image), [SIDE, SIDE, 1]];
-  for (const layer of network.layers) {
-    values = activations[layer.activation](layers[layer.kind](values, layer, shape));
-    shape = layer.shape;
+const sigmoid = (value) => 1 / (1 + Math.exp(-value));
+const size = ([height, width, channels]) => height * width * channels;
+
+// Each kind of step makes new values from values; browser.py translates layers into steps.
+const kinds = {
+  relu: (values, { slope, top }) =>
+    values.map((value) => (value < 0 ? slope * value : Math.min(value, top ?? Infinity))),
+  elu: (values, { alpha }) =>
+    values.map((value) => (value < 0 ? alpha * Math.expm1(value) : value)),
+  gelu: (values) => values.map((value) => (value / 2) * (1 + erf(value * Math.SQRT1_2))),
+  silu: (values) => values.map((value) => value * sigmoid(value)),
+  tanh: (values) => values.map(Math.tanh),
+  sigmoid: (values) => values.map(sigmoid),
+  softmax(values, { input }) {
+    const output = new Float32Array(values.length);
+    for (let start = 0; start < values.length; start += input[2]) {
+      const part = values.subarray(start, start + input[2]);
+      const most = Math.max(...part);
+      const powers = part.map((value) => Math.exp(value - most));
+      const sum = powers.reduce((total, power) => total + power);
+      output.set(powers.map((power) => power / sum), start);
+    }
+    return output;
+  },
+  scale(values, { weights: [factors, summands] }) {
+    return values.map((value, index) => {
+      const channel = index % factors.length;
+      return value * factors[channel] + summands[channel];
+    });
+  },
+  convolve(values, step) {
+    const output = startWith(step);
+    slide(step, step.input, step.output, (from, to, cell) => {
+      weigh(step, cell, values, from, output, to);
+    });
+    return output;
+  },
+  // The window of these two slides over the output.
+  spread(values, step) {
+    const output = startWith(step);
+    slide(step, step.output, step.input, (to, from, cell) => {
+      weigh(step, cell, values, from, output, to);
+    });
+    return output;
+  },
+  copy(values, step) {
+    const output = new Float32Array(size(step.output));
+    const channels = step.input[2];
+    slide(step, step.output, step.input, (to, from) => {
+      output.set(values.subarray(from * channels, (from + 1) * channels), to * channels);
+    });
+    return output;
+  },
+  largest(values, step) {
+    const output = new Float32Array(size(step.output)).fill(-Infinity);
+    const channels = step.input[2];
+    slide(step, step.input, step.output, (from, to) => {
+      for (let channel = 0; channel < channels; channel += 1) {
+        const value = values[from * channels + channel];
+        if (value > output[to * channels + channel]) output[to * channels + channel] = value;
+      }
+    });
+    return output;
+  },
+  mean(values, step) {
+    const output = new Float32Array(size(step.output));
+    const channels = step.input[2];
+    const counts = new Uint32Array(output.length / channels); // less than the window at an edge
+    slide(step, step.input, step.output, (from, to) => {
+      counts[to] += 1;
+      for (let channel = 0; channel < channels; channel += 1) {
+        output[to * channels + channel] += values[from * channels + channel];
+      }
+    });
+    return output.map((sum, index) => sum / counts[Math.floor(index / channels)]);
+  },
+};
+
+// Slide the window of `step` over an image of shape `seen`, once for each place of shape `made`.
+// `visit` gets the two places and the window's own, as indices of places, without channels.
+function slide({ size: [tall, wide], strides, dilation, before }, seen, made, visit) {
+  for (let to = 0; to < made[0] * made[1]; to += 1) {
+    const top = Math.floor(to / made[1]) * strides[0] - before[0];
+    const left = (to % made[1]) * strides[1] - before[1];
+    for (let cell = 0; cell < tall * wide; cell += 1) {
+      const y = top + Math.floor(cell / wide) * dilation[0];
+      const x = left + (cell % wide) * dilation[1];
+      if (y >= 0 && y < seen[0] && x >= 0 && x < seen[1]) visit(y * seen[1] + x, to, cell);
+    }
   }
+}
+
+// An output in which each place has the biases, if there are any.
+function startWith({ output, weights: [, biases] }) {
+  const values = new Float32Array(size(output));
+  for (let at = 0; biases && at < values.length; at += biases.length) values.set(biases, at);
   return values;
 }
 
-const decode = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-
-function unpack(network) {
-  const numbers = Float32Array.from(new Float16Array(decode(network.weights).buffer));
-  let used = 0;
-  for (const layer of network.layers) {
-    layer.weights = layer.weights.map((size) => numbers.subarray(used, (used += size)));
+// Add to the place `to` of the output what a cell of the kernel makes of the values' place `from`.
+function weigh(step, cell, values, from, output, to) {
+  const kernel = step.weights[0];
+  const inputs = step.input[2];
+  const units = step.output[2];
+  const place = to * units;
+  let at = cell * inputs * units;
+  for (let index = from * inputs; index < (from + 1) * inputs; index += 1, at += units) {
+    const value = values[index];
+    if (value === 0) continue; // as many are, after relu
+    for (let unit = 0; unit < units; unit += 1) output[place + unit] += value * kernel[at + unit];
   }
 }
 
-const data = JSON.parse(document.getElementById("playground-data").textContent);
-const networks = { denoiser: data.denoiser, ...data.networks };
-Object.values(networks).forEach(unpack);
+const run = ({ steps }, image) =>
+  steps.reduce((values, step) => kinds[step.does](values, step), Float32Array.from(image));
+
+const halves = (text) => Float32Array.from(new Float16Array(decode(text).buffer));
+
+function unpack(network) {
+  const numbers = halves(network.weights);
+  let used = 0;
+  for (const step of network.steps) {
+    step.weights = step.weights.map((length) => numbers.subarray(used, (used += length)));
+  }
+}
+
+const samples = data.samples.map(({ pixels }) => toShares(decode(pixels)));
+
+// Whether a network computes here what it computed in Keras.
+function agrees(network) {
+  try {
+    unpack(network);
+    const answer = run(network, samples[network.sample]);
+    const expected = halves(network.answer);
+    const isNear = (value, index) =>
+      Math.abs(value - expected[index]) < TOLERANCE * Math.max(1, Math.abs(expected[index]));
+    return answer.length === expected.length && answer.every(isNear);
+  } catch {
+    return false;
+  }
+}
+
+function leaveOut(name) {
+  const line = document.createElement("p");
+  const reason = "its answer in this browser differs from Keras’s";
+  line.textContent = `The playground leaves out ${name}: ${reason}.`;
+  find(".left_out").append(line);
+}
+
+const networks = {};
+for (const [name, network] of Object.entries(data.networks)) {
+  if (agrees(network)) networks[name] = network;
+  else leaveOut(name);
+}
+for (const body of findAll(section, "tbody")) if (!(body.dataset.name in networks)) body.remove();
+
+// The images that are made from the noisy one.
+const ways = { filtered: filter };
+if (data.denoiser && agrees(data.denoiser)) {
+  ways.denoised = (image) => run(data.denoiser, image);
+} else if (data.denoiser) {
+  leaveOut("the autoencoder");
+  find("[data-image=denoised]").remove();
+}
+
+// The median of each pixel and its eight neighbours; outside the image all is black.
+function filter(image) {
+  const near = new Float32Array(9);
+  return image.map((_, index) => {
+    for (let cell = 0; cell < 9; cell += 1) {
+      const [x, y] = [column(index) + (cell % 3) - 1, row(index) + Math.floor(cell / 3) - 1];
+      near[cell] = x >= 0 && x < SIDE ? image[y * SIDE + x] ?? 0 : 0;
+    }
+    return near.sort()[4];
+  });
+}
 
 // ---- From the drawing to an image as in MNIST ----
 
 const sheet = find(".sheet canvas");
 const pen = sheet.getContext("2d", { willReadFrequently: true });
 pen.lineCap = "round";
-pen.lineWidth = 2.4 * CELL;
+pen.lineWidth = (2.4 * AREA) / 28;
 pen.imageSmoothingEnabled = false;
 
 function readDrawing() {
@@ -123,7 +238,7 @@ function average(ink, left, top, step) {
   });
 }
 
-// Move `image` by whole pixels, so that its centre of mass comes nearest to (14, 14).
+// Move `image` by whole pixels, so that its centre of mass comes nearest to the middle.
 function centre(image) {
   const sum = (weight) => image.reduce((part, value, index) => part + value * weight(index), 0);
   const [right, down] = [column, row].map((at) => Math.round(SIDE / 2 - sum(at) / sum(() => 1)));
@@ -149,7 +264,8 @@ function update() {
   const level = Number(slider.value);
   const drawn = readDrawing();
   const noisy = drawn.map((value, index) => (noise[index][0] < level ? noise[index][1] : value));
-  images = { drawn, noisy, denoised: run(networks.denoiser, noisy) };
+  images = { drawn, noisy };
+  for (const [name, way] of Object.entries(ways)) images[name] = way(noisy);
   const empty = drawn.every((value) => value === 0);
   const first = {};
   const sentences = findAll(section, "figure").map((figure) => {
@@ -157,9 +273,10 @@ function update() {
     show(figure.querySelector("canvas"), image);
     const readings = findAll(figure, "tbody").map((body) => {
       const { name } = body.dataset;
-      const digit = showReading(body, empty ? Array(10).fill(0) : run(networks[name], image));
-      body.classList.toggle("changed", digit !== (first[name] ??= digit));
-      return `${name} ${digit}`;
+      const shares = empty ? data.classes.map(() => 0) : run(networks[name], image);
+      const read = showReading(body, shares);
+      body.classList.toggle("changed", read !== (first[name] ??= read));
+      return `${name} ${data.classes[read]}`;
     });
     return `${figure.dataset.title}: ${readings.join(", ")}.`;
   });
@@ -168,24 +285,17 @@ function update() {
   return words;
 }
 
-// Ink is black; the style inverts it where the page is dark.
-function show(canvas, image) {
-  const pixels = new ImageData(SIDE, SIDE);
-  image.forEach((value, index) => { pixels.data[4 * index + 3] = Math.round(255 * value); });
-  canvas.getContext("2d").putImageData(pixels, 0, 0);
-}
-
 function showReading(body, shares) {
-  const digit = shares.indexOf(Math.max(...shares, 0.001));
+  const read = shares.indexOf(Math.max(...shares, 0.001));
   const words = Array.from(shares, (share) => `${(100 * share).toFixed(1)} %`);
-  body.querySelector("b").textContent = digit < 0 ? "–" : digit;
-  body.querySelector("small").textContent = words[digit];
+  body.querySelector("b").textContent = data.classes[read] ?? "–";
+  body.querySelector("small").textContent = words[read];
   findAll(body, "td").forEach((cell, index) => {
     cell.style.setProperty("--share", shares[index]);
-    cell.classList.toggle("read", index === digit);
+    cell.classList.toggle("read", index === read);
     cell.firstChild.textContent = words[index];
   });
-  return digit;
+  return read;
 }
 
 // Only what stays is said, so that a screen reader can follow.
@@ -198,7 +308,7 @@ function say(text) {
 
 let last = null; // where the pen is, while it is down
 let sampled = false; // whether a test image lies there, untouched
-let cursor = [14, 14]; // column and row
+let cursor = [SIDE / 2, SIDE / 2].map(Math.floor); // column and row
 
 function clear() {
   pen.clearRect(0, 0, AREA, AREA);
@@ -232,6 +342,10 @@ sheet.onpointermove = (event) => {
 };
 sheet.onpointerup = sheet.onpointercancel = sheet.onblur = () => { last = null; };
 
+function showCursor() {
+  find(".cursor").style.translate = cursor.map((at) => `${100 * at}%`).join(" ");
+}
+
 sheet.onkeydown = (event) => {
   const step = STEPS[event.key];
   if (!step && event.key !== " ") return;
@@ -240,15 +354,13 @@ sheet.onkeydown = (event) => {
   // Arrows draw while the pen is down; Space puts it down or lifts it.
   if (Boolean(step) === Boolean(last)) drawTo(cursor.map((at) => (at + 0.5) * CELL));
   else last = null;
-  find(".cursor").style.translate = cursor.map((at) => `${100 * at}%`).join(" ");
+  showCursor();
   const [right, down] = cursor.map((at) => at + 1);
   say(`Column ${right}, row ${down}, pen ${last ? "down" : "up"}. ${update()}`);
 };
 
-const samples = findAll(section, ".samples button");
-samples.forEach((button, index) => {
-  const bytes = decode(data.samples[index].pixels);
-  show(button.firstChild, Array.from(bytes, (value) => value / 255));
+findAll(section, ".samples button").forEach((button, index) => {
+  show(button.firstChild, samples[index]);
   button.onclick = () => {
     clear();
     pen.drawImage(button.firstChild, 0, 0, AREA, AREA);
@@ -272,6 +384,10 @@ document.addEventListener("noiselevel", ({ detail: level }) => {
 });
 
 section.hidden = false;
-samples.at(1).click();
+showCursor();
+findAll(section, ".samples button").at(1 % samples.length).click();
 // For tests: what is shown, and what a network makes of any image.
-window.playground = { images: () => images, run: (name, image) => run(networks[name], image) };
+window.playground = {
+  images: () => images,
+  run: (name, image) => run(data.networks[name] ?? data.denoiser, image),
+};
