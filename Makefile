@@ -4,37 +4,34 @@ PYTHON ?= python3
 BIN := .venv/bin
 # DVC runs each stage's `python`: the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# DVC asks for both. A user of a container may have no name and no home.
+HOME ?= /tmp
+USER ?= nobody
+export HOME USER
+# Packages go into .venv, whatever the user's settings say.
+export PIP_USER := 0
+# A Git hook sets these to another repository.
+unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX
 
-.PHONY: repro experiment tuned robust verify release test test-slow bench lint format lock
-.PHONY: environment clean help
+.PHONY: repro verify release test test-slow bench lint format lock environment clean help
 
 repro: environment ## Run the study: what is out of date, stages side by side
-	python tools/repro.py
-
-# Values with commas in brackets are one value: SET="preprocess.limit=[2000,500]".
-experiment: environment ## Try parameters: NAME=slower SET="train_cnn.learning_rate=0.05,0.02"
-	@set -f; exec python tools/experiment.py $(if $(NAME),--name $(NAME)) \
-		$(if $(RECIPE),--recipe $(RECIPE)) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(SET))
-
-tuned: ## The experiment of recipes/tuned.yaml; NAME, SET and ONLY="train_ae" as well
-robust: ## The experiment of recipes/robust.yaml
-tuned robust:
-	@$(MAKE) --no-print-directory experiment RECIPE=$@
+	@python tools/repro.py
 
 verify: environment ## Retrain what is committed and compare; STAGE=train_mlp for one stage
 	@python tools/verify.py $(if $(STAGE),--stage $(STAGE)) $(if $(KEEP),--keep $(KEEP))
 
-# Emptied first, so that it holds the results of one run only.
+# Emptied first, so that it holds the results of one run only. Git ignores what others push there.
 release: environment ## Put networks, sweep and page into remote/, for every clone to pull
 	@dvc status --quiet || { echo "error: results are out of date: make repro" >&2; exit 1; }
-	rm -rf remote
+	rm -rf remote/files
 	dvc push --remote repository
-	git add remote
+	git add --all --force remote
 
 test: environment ## Run the tests
 	pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
-test-slow: environment ## Run the tests that need minutes: trained from nothing, killed
+test-slow: environment ## Run the tests that need minutes
 	pytest -m slow
 
 bench: environment ## Measure how fast it trains
@@ -53,9 +50,10 @@ lock: ## Pin every dependency, with hashes, for all Python versions of pyproject
 		--python-version 3.10 --generate-hashes --no-annotate --upgrade -o requirements.lock
 	grep -oE '^(h5py|keras|numpy|pandas|tensorflow)==[^ ]+' requirements.lock > versions.txt
 
-# Rebuilt when the content of requirements.lock is not what was installed.
+# Made anew if it is another folder's, its Python is gone, or requirements.lock has changed.
 environment: ## Install the packages of requirements.lock in .venv
-	@cmp -s requirements.lock .venv/installed.lock || { start=$$(date +%s) && \
+	@{ { pwd -P; cat requirements.lock; } | cmp -s - .venv/installed.lock && \
+		$(BIN)/python -c ''; } 2> /dev/null || { start=$$(date +%s) && \
 		$(MAKE) --no-print-directory .venv && echo "Set up in $$(($$(date +%s) - start)) s."; }
 
 .PHONY: .venv
@@ -68,12 +66,12 @@ environment: ## Install the packages of requirements.lock in .venv
 	@if command -v uv; then uv pip install --python $(BIN)/python --require-hashes -r requirements.lock; \
 	else $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; fi
 	@# What .dvc/plots.html draws with.
-	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle())' > .venv/vega.js
-	@cp requirements.lock .venv/installed.lock
+	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle(vl_version="5.20"))' > .venv/vega.js
+	@{ pwd -P; cat requirements.lock; } > .venv/installed.lock
 
 clean: ## Remove what is made again without training; the environment and DVC's cache stay
 	git clean -fdXq data models metrics plots
 	rm -rf .pytest_cache .ruff_cache dvc_plots logs
 
 help: ## List these targets
-	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile | expand -t 14
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s%s\n", $$1, $$2}' Makefile

@@ -1,6 +1,7 @@
-"""Time the training of each network: `model.fit`, this project's loop, PyTorch if installed.
+"""Time an epoch of each network, trained in several ways.
 
-Prints medians over processes that take turns. Needs the processed data: dvc repro preprocess.
+The ways are `fit`, `fit` tuned, this project's loop, and PyTorch if installed. Prints medians over
+processes that take turns. Needs the processed data: dvc repro preprocess.
 """
 
 import argparse
@@ -11,7 +12,6 @@ import os
 import subprocess
 import sys
 import time
-import timeit
 from pathlib import Path
 
 import numpy as np
@@ -23,70 +23,75 @@ import sweep_l2
 import train_ae
 import train_cnn
 import train_mlp
-from common import dataset
+from common import data
 from common.noise import salt_and_pepper
-from common.runtime import keras, set_up, tf
+from common.runtime import keras, set_up
 from common.training import train
 
-# Network: how Keras builds it, the widths of its dense layers, images in a batch.
-NETWORKS = {
-    "mlp": (train_mlp.build, [784, 64, 64, 10], 128),
-    "mlp_500_300": (lambda: sweep_l2.build(1e-6), [784, 500, 300, 10], 128),
-    "autoencoder": (train_ae.build, [784, 128, 96, 128, 784], 64),
-    "cnn": (lambda: train_cnn.build(0.5), [576, 64, 10], 128),
+SHAPE = (28, 28, 1)
+NETWORKS = {  # how Keras builds it, images in a batch
+    "mlp": (lambda: train_mlp.build(SHAPE, 10), 128),
+    "mlp_500_300": (lambda: sweep_l2.build(SHAPE, 10, 1e-6), 128),
+    "autoencoder": (lambda: train_ae.build(SHAPE), 64),
+    "cnn": (lambda: train_cnn.build(SHAPE, 10, 0.5), 128),
 }
-WAYS = ["fit", "ours", "ours_all_cores"]  # compared with the first
+# Options of `compile`, of which the best for each network is "fit, tuned".
+TUNED = [
+    {"steps_per_execution": steps, "jit_compile": jit}
+    for steps, jit in itertools.product([16, "epoch"], [True, False])
+]
+WAYS = {"loop, 1 thread": {"threads": 1}, "loop, all cores": {"threads": os.cpu_count()}}
 if importlib.util.find_spec("torch"):
-    WAYS.append("pytorch")
+    WAYS["PyTorch"] = {"torch": True}
 
 
 def load(network: str, images: int):
-    """Load training and validation (inputs, targets), at most `images` each."""
+    """Load (inputs, targets) for training and validation, at most `images` each."""
     for split in "train", "validation":
-        inputs, targets = (array[:images] for array in dataset.load(split))
+        inputs, targets = (array[:images] for array in data.load(split))
         if network == "autoencoder":
-            targets = inputs.reshape(-1, 784)
+            targets = inputs.reshape(len(inputs), -1)
             inputs = salt_and_pepper(targets, 0.4, seed=1)
         yield inputs, targets
 
 
-def train_keras(network: str, way: str, images: int, epochs: int) -> dict:
-    """Train as the stage does, or with `fit`; then measure the limit of the processor."""
-    if way == "fit":
-        keras.utils.set_random_seed(1)
-    else:
-        set_up(1, 1 if way == "ours" else os.cpu_count())
+def train_keras(network: str, images: int, epochs: int, threads: int = 0, **tuned) -> float:
+    """Train with the loop, or with `fit`; return the last metric."""
+    if threads:
+        set_up(1, threads)
     training, validation = load(network, images)
-    model, batch_size = NETWORKS[network][0](), NETWORKS[network][2]
+    build, batch_size = NETWORKS[network]
+    model = build()
     optimizer, loss = keras.optimizers.SGD(0.1), keras.losses.CategoricalCrossentropy()
+    metrics = {"accuracy": keras.metrics.categorical_accuracy}
     if network == "autoencoder":
-        optimizer, loss = keras.optimizers.Adam(), keras.losses.BinaryCrossentropy()
+        optimizer, loss, metrics = keras.optimizers.Adam(), keras.losses.BinaryCrossentropy(), {}
     options = {"batch_size": batch_size, "epochs": epochs}
-    if way == "fit":
-        model.compile(optimizer, loss, metrics=None if network == "autoencoder" else ["accuracy"])
-        note = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: print("epoch", flush=True))
-        options |= {"validation_data": validation, "callbacks": [note], "verbose": 0}
-        history = model.fit(*training, **options).history
-        last = history.get("val_accuracy", history["val_loss"])[-1]
-    else:
-        last = train(model, optimizer, loss, training, validation, **options, seed=1).iloc[-1, -1]
-    matrix = tf.random.normal((1024, 1024))
-    seconds = timeit.repeat(lambda: tf.matmul(matrix, matrix).numpy(), number=1, repeat=50)
-    return {"validation": last, "limit": 2 * 1024**3 / np.median(seconds)}
+    if threads:
+        history = train(model, optimizer, loss, metrics, training, validation, **options, seed=1)
+        return history.iloc[-1, -1]
+    if tuned.get("steps_per_execution") == "epoch":
+        tuned["steps_per_execution"] = -(-images // batch_size)
+    model.compile(optimizer, loss, metrics=[*metrics], **tuned)
+    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: print("epoch", flush=True))
+    options |= {"validation_data": validation, "callbacks": [note], "verbose": 0}
+    history = model.fit(*training, **options).history
+    return history.get("val_accuracy", history["val_loss"])[-1]
 
 
-def train_pytorch(network: str, _, images: int, epochs: int) -> dict:
-    """Train the same in PyTorch, with its own defaults and without weight decay."""
+def train_torch(network: str, images: int, epochs: int, **_) -> float:
+    """Train in PyTorch, with its own defaults and without weight decay."""
     torch = importlib.import_module("torch")
-    torch.manual_seed(1)
-    _, widths, batch_size = NETWORKS[network]
-    nn, layers = torch.nn, [torch.nn.Flatten()]
-    for pair in itertools.pairwise(widths):
-        layers += [nn.Linear(*pair), nn.ReLU()]
+    nn = torch.nn
+    build, batch_size = NETWORKS[network]
+    layers = [nn.Flatten()]
     if network == "cnn":
         relu, pool = nn.ReLU(), nn.MaxPool2d(2)
         first = [nn.Unflatten(1, (1, 28)), nn.Conv2d(1, 32, 3), relu, pool, nn.Conv2d(32, 64, 3)]
         layers = [*first, relu, pool, nn.Conv2d(64, 64, 3), relu, nn.Dropout(0.5), *layers]
+    for weights in build().weights:
+        if len(weights.shape) == 2:  # of a dense layer
+            layers += [nn.Linear(*weights.shape), nn.ReLU()]
     model, loss = nn.Sequential(*layers[:-1]), nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     if network == "autoencoder":
@@ -104,41 +109,39 @@ def train_pytorch(network: str, _, images: int, epochs: int) -> dict:
             outputs = torch.cat([model(part) for part in validation.split(1000)])
         print("epoch", flush=True)
     right = (outputs.argmax(1) == wanted.argmax(1)).float().mean()
-    return {"validation": (loss(outputs, wanted) if network == "autoencoder" else right).item()}
+    return (loss(outputs, wanted) if network == "autoencoder" else right).item()
 
 
-def count_operations(network: str) -> int:
-    """Count the operations of training on one image, in the layers' products alone."""
-    products = [inputs * outputs for inputs, outputs in itertools.pairwise(NETWORKS[network][1])]
-    if network == "cnn":
-        products = [26**2 * 9 * 32, 11**2 * 9 * 32 * 64, 3**2 * 9 * 64 * 64, *products]
-    # A product and its sum are two, done forward, for the gradients of weights, and of inputs.
-    return 6 * sum(products) - 2 * products[0]
+def measure(network: str, images: int, epochs: int, way: dict) -> tuple[float, float]:
+    """Train in a process of its own.
 
-
-def measure(*arguments) -> dict:
-    """Train in a process of its own; time the epochs without the first, which compiles."""
-    command = [sys.executable, __file__, "--one", json.dumps(arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    Returns the seconds of an epoch, and the last metric. The first epoch, which compiles, does not
+    count.
+    """
+    print(f"bench: {network} {way}", file=sys.stderr, flush=True)
+    task = json.dumps([network, images, epochs, way])
+    with subprocess.Popen([sys.executable, __file__, "--one", task], stdout=-1) as process:
         lines = [(time.perf_counter(), line) for line in process.stdout]
     if process.returncode:
         sys.exit(process.returncode)
-    *ends, (_, result) = lines
-    return json.loads(result) | {"seconds": np.median(np.diff([end for end, _ in ends]))}
+    *ends, (_, last) = lines
+    return float(np.median(np.diff([end for end, _ in ends]))), float(last)
 
 
 def compare(networks: list[str], images: int, epochs: int, repeats: int) -> pd.DataFrame:
-    """Measure every network in every way; return the medians over `repeats`."""
-    rows, fit = [], {}
-    for network, _, way in itertools.product(networks, range(repeats), WAYS):
-        print(f"bench: {network}, {way}", file=sys.stderr, flush=True)
-        row = {"network": network, "way": way} | measure(network, way, images, epochs)
-        fit = row if way == "fit" else fit
-        rate = count_operations(network) * images / row["seconds"]
-        row["times_as_fast"] = fit["seconds"] / row["seconds"]
-        row["share_of_limit"] = rate / row.get("limit", fit["limit"])
-        rows.append(row)
-    return pd.DataFrame(rows).groupby(["network", "way"], sort=False).median().reset_index()
+    """Measure every network in every way; return medians over `repeats`."""
+    rows = []
+    for network in networks:
+        size = (network, images, epochs)
+        best = min(TUNED, key=lambda tuned: measure(*size, tuned)[0])
+        name = " ".join(f"{option}={value}" for option, value in best.items())
+        ways = {"fit": {}, f"fit, tuned: {name}": best} | WAYS
+        for _, (way, options) in itertools.product(range(repeats), ways.items()):
+            seconds, last = measure(*size, options)
+            rows.append({"network": network, "way": way, "seconds": seconds, "validation": last})
+    table = pd.DataFrame(rows).groupby(["network", "way"], sort=False).median().reset_index()
+    fit = table[table.way == "fit"].set_index("network").seconds
+    return table.assign(times_fit=table.network.map(fit) / table.seconds)
 
 
 def main() -> None:
@@ -149,9 +152,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="processes for each figure")
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     options = vars(parser.parse_args())
+    os.chdir(Path(__file__).parent.parent)
     if one := options.pop("one"):
-        train_one = train_pytorch if one[1] == "pytorch" else train_keras
-        print(json.dumps(train_one(*one)))
+        network, images, epochs, way = one
+        training = train_torch if way.pop("torch", False) else train_keras
+        print(training(network, images, epochs, **way))
     else:
         print(compare(**options).to_string(index=False, float_format="%.4g"))
 

@@ -1,19 +1,18 @@
-"""`dvc repro`, with the stages that do not depend on each other side by side.
+"""`dvc repro`, with stages side by side.
 
-DVC says what is out of date, runs every stage (logs/STAGE.log) and has the last word.
+Stages run together where none needs the other. DVC says what is out of date and runs each stage.
+What a stage prints is in logs/STAGE.log.
 """
 
-import signal
-
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback out of the imports below
-
 import argparse
+import concurrent.futures
 import contextlib
-import fcntl
 import importlib
+import json
 import os
 import re
+import signal
+import subprocess
 import sys
 import time
 import uuid
@@ -22,93 +21,270 @@ from pathlib import Path
 try:
     # Private parts of DVC: its commands would take a second for each question, and none of them
     # says in which order `dvc repro` writes dvc.lock.
+    import psutil
     from dvc.exceptions import DvcException
-    from dvc.lock import LockError
+    from dvc.lock import LockError, make_lock
     from dvc.repo import Repo
     from dvc.repo.reproduce import collect_stages, plan_repro
     from dvc.utils.serialize import dump_yaml, load_yaml
-
-    from guard import LOGS, REPRO, RUN, try_lock
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
 except ModuleNotFoundError as error:
-    sys.exit(f"error: {sys.executable} has no package {error.name}; use make repro")
+    sys.exit(f"error: {sys.executable} has no package {error.name}; use .venv/bin/python")
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCK = Path("dvc.lock")
-STOPPING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-OURS = re.compile(rf"tools/repro\.py|dvc/__main__\.py {' '.join(REPRO)}")  # in DVC's notes
+LOGS = Path("logs")
+DURATIONS = LOGS / "durations.json"  # seconds that each stage took
+STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+PAUSE = 0.2  # seconds between two looks
+PATIENCE = 4  # seconds that a stop leaves DVC to end by itself
+HEARTBEAT = 30  # seconds between two words in a log about what runs
+TRAINING = 2 << 30  # bytes of memory that a training takes at most
+BUSY = "is busy, it is being blocked by|Unable to acquire lock"
+EPOCH = re.compile(r"epoch (\d+)/(\d+)  (.*)  ([\d.]+) s")
+REASONS = {
+    4: "SIGILL: this processor lacks instructions (AVX) that TensorFlow needs",
+    9: "SIGKILL, most likely since memory was full; fewer at a time need less: --workers 1",
+}
+
+HINTS = {  # what to do about errors of DVC's
+    "is not a git repository": "DVC needs one here; type: git init",
+    "dvc.lock": "take the last commit's: git checkout HEAD dvc.lock",
+}
 
 
-def wait_for_stages() -> None:
-    """Wait until no stage of this folder runs, on any machine."""
-    for log in LOGS.glob("*.log"):
-        with log.open("a") as file:
-            if not try_lock(file):
-                print(f"waiting for the end of {log.stem}", flush=True)
-                fcntl.flock(file, fcntl.LOCK_EX)
+def end_stage(dvc: subprocess.Popen) -> None:
+    """End what DVC runs, and wait until DVC has ended.
 
-
-@contextlib.contextmanager
-def hold_folder():
-    """Hold this folder for a run; yield the run's name.
-
-    Afterwards none of its stages runs.
+    It may be writing dvc.lock. A DVC that goes on waits for another command. It is ended too.
     """
-    with RUN.open("a+") as file:
-        if not try_lock(file):
-            time.sleep(1)  # a guard that checks its run holds the lock for a moment
-            if not try_lock(file):
-                sys.exit("error: another make repro runs in this folder; wait until it has ended")
-        name = uuid.uuid4().hex
-        file.truncate(0)
-        file.write(name)
-        file.flush()
-        os.fsync(file.fileno())  # for workers on other machines
-        try:
-            wait_for_stages()  # of a run that was killed
-            yield name
-        finally:
-            file.truncate(0)
-            wait_for_stages()
+    deadline = time.monotonic() + PATIENCE
+    while dvc.poll() is None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(dvc.pid).children(recursive=True):
+                process.kill()
+        if time.monotonic() > deadline:
+            dvc.kill()
+        time.sleep(PAUSE)
 
 
-def forget_dead(repo: Repo) -> None:
-    """Remove DVC's notes of who uses which file, if only ended runs left them."""
-    notes = Path(repo.tmp_dir, "rwlock")
-    with repo.lock:
-        users = re.findall(r'"cmd": "(.*?)"', notes.read_text()) if notes.exists() else []
-        if users and all(OURS.search(user) for user in users):
-            notes.unlink()
+def run_stage(name: str, folder: str, stop: str) -> int:
+    """Run `dvc repro` of one stage in `folder`; return its exit code.
+
+    Begins again while other commands use its files. Ends as soon as the file `stop` exists: the
+    workers of a cluster see it too.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    # DVC runs stages with the user's shell, which may be none (nologin), or not know `-c`.
+    options = {"cwd": folder, "env": os.environ | {"PATH": path, "SHELL": "/bin/sh"}}
+    # Ctrl-C reaches only this runner.
+    options["start_new_session"] = True
+    options["creationflags"] = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
+    with Path(folder, "logs", f"{name}.log").open("w+", encoding="utf-8", errors="replace") as log:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        while not Path(folder, stop).exists():
+            log.truncate(0)
+            dvc = subprocess.Popen(command, **options, **streams)
+            while dvc.poll() is None:
+                if Path(folder, stop).exists():
+                    end_stage(dvc)
+                time.sleep(PAUSE)
+            log.seek(0)
+            if not (dvc.returncode and re.search(BUSY, log.read())):
+                return dvc.returncode
+    return 1
 
 
-def read_graph(repo: Repo):
-    """Return DVC's graph of the stages."""
+def clock(seconds: float) -> str:
+    return f"{round(seconds) // 60}:{round(seconds) % 60:02}"
+
+
+def read_log(name: str) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        return (LOGS / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+    return ""
+
+
+def read_json(path: Path) -> dict:
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    return {}
+
+
+class Progress:
+    """Show what a run has done and has left to do."""
+
+    def __init__(self, needs: dict[str, list[str]], estimates: dict[str, float], workers: int):
+        """Begin a run of the stages in `needs`.
+
+        `needs` maps a stage to those it waits for, in running order. `estimates` has the seconds
+        of each in a first run.
+        """
+        self.needs, self.workers = needs, workers
+        self.durations = read_json(DURATIONS)
+        self.expected = estimates | self.durations
+        self.began, self.ended, self.failed = {}, [], []
+        self.start = self.spoken = time.monotonic()
+        self.console = Console(soft_wrap=True, highlight=False, markup=False)
+
+    def look(self, name: str) -> tuple[str, float]:
+        """Return what a stage does, and its seconds left."""
+        left = self.expected[name]
+        if name not in self.began:
+            return "", left
+        log = read_log(name)
+        if re.search(BUSY, log):
+            return "waits for another DVC command", left
+        *_, line = "runs", *re.findall(r"^(?:epoch|noise level) .*", log, re.M)
+        left -= time.monotonic() - self.began[name]
+        if epoch := EPOCH.fullmatch(line):
+            done, total, metrics, seconds = epoch.groups()
+            line = f"epoch {done}/{total}  {metrics.split('  ')[-1]}"
+            left = (int(total) - int(done)) * float(seconds)
+        return line, max(1.0, left)
+
+    def measure(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the seconds left of each stage, and of its chain.
+
+        Its chain is the stage and all that has to follow it, one after the other; where there are
+        several, the longest. Stages that have ended are left out.
+        """
+        left = {name: self.look(name)[1] for name in self.needs if name not in self.ended}
+        chains = {}
+        for name in reversed(left):
+            later = [chains[other] for other in chains if name in self.needs[other]]
+            chains[name] = left[name] + max(later, default=0.0)
+        return left, chains
+
+    def take_ready(self) -> list[str]:
+        """Return the stages to start now: those that begin the longest chains."""
+        left, chains = self.measure()
+        known = {*self.began, *self.failed}
+        ready = [name for name in left if name not in known and not left.keys() & self.needs[name]]
+        ready.sort(key=chains.get, reverse=True)
+        ready = ready[: max(0, self.workers - len(self.began))]
+        for name in ready:
+            self.began[name] = time.monotonic()
+            if not self.console.is_terminal:
+                self.say(f"{name} runs")
+        return ready
+
+    def say(self, text: str) -> None:
+        self.spoken = time.monotonic()
+        self.console.print(f"{clock(self.spoken - self.start):>6}  {text}")
+
+    def describe(self) -> str:
+        """Describe the run in a line, and each running stage in another."""
+        left, chains = self.measure()
+        seconds = max(sum(left.values()) / max(1, self.workers), *chains.values(), 0.0)
+        words = f"about {clock(seconds)} left" if self.workers else "no worker is left: waiting"
+        lines = [f"{len(self.ended)} of {len(self.needs)} stages, {words}"]
+        width = max(map(len, self.began), default=0)
+        for name in self.began:
+            words, seconds = self.look(name)
+            lines.append(f"  {name:{width}}  {words}  {clock(seconds)} left")
+        return "\n".join(lines)
+
+    def __rich__(self) -> Text:
+        passed = clock(time.monotonic() - self.start)
+        return Text(f"{passed:>6}  {self.describe()}", no_wrap=True, overflow="ellipsis")
+
+    def end(self, name: str, failed: bool) -> None:
+        """Say what became of a stage that has ended."""
+        took, log = time.monotonic() - self.began.pop(name), read_log(name)
+        if failed:
+            self.failed.append(name)
+            return self.say(f"{name} failed")
+        self.ended.append(name)
+        words = "from DVC's cache" if "is cached" in log else "unchanged"
+        if "Running stage" in log:
+            words = clock(took)
+            self.durations[name] = took
+            cell = name.split("@")[0]  # its other cells take as long
+            self.expected |= {o: took for o in self.needs if o.split("@")[0] == cell}
+            with contextlib.suppress(OSError):
+                DURATIONS.write_text(json.dumps(self.durations), encoding="utf-8")
+        return self.say(f"{name}, {words} ({len(self.ended)} of {len(self.needs)})")
+
+    def conclude(self) -> int:
+        """Say how the run ended, with logs; return the exit code."""
+        for name in self.failed:
+            log = read_log(name)
+            lines = "\n  ".join(log.splitlines()[-12:])
+            print(f"error: {name} failed; the end of logs/{name}.log:\n  {lines}", file=sys.stderr)
+            if signalled := re.search(r"exited with (-\d+|1[3-5]\d)$", log, re.M):
+                number = abs(int(signalled[1])) % 128  # a shell adds 128
+                reason = REASONS.get(number, f"signal {number}")
+                print(f"error: {name} was ended by {reason}", file=sys.stderr)
+        if skipped := [name for name in self.needs if name not in self.ended + self.failed]:
+            print(f"skipped: {', '.join(skipped)}", file=sys.stderr)
+        if not self.failed:
+            self.say("done; open report.html" if "report" in self.ended else "done")
+        return 1 if self.failed else 0
+
+
+def find_workers(count: int, scheduler: str | None) -> tuple:
+    """Return an executor, and a function that counts its workers."""
+    if not scheduler:
+        return concurrent.futures.ThreadPoolExecutor(count), lambda: count
     try:
-        return repo.index.graph
-    except TypeError:  # from DVC, which says nothing more
-        sys.exit("error: sweep_l2.grid: factors and replicates are lists: [0.001], not 0.001")
+        distributed = importlib.import_module("distributed")  # optional, and takes a second
+        client = distributed.Client(scheduler, timeout=5)
+        client.wait_for_workers(1, timeout=5)
+    except ModuleNotFoundError:
+        sys.exit(f"error: --scheduler: first {sys.executable} -m pip install distributed")
+    except (OSError, ValueError):
+        sys.exit(f"error: {scheduler}: no Dask cluster with a worker answers there")
+    return client.get_executor(pure=False), lambda: sum(client.nthreads().values())
+
+
+def run(progress: Progress, scheduler: str | None) -> int:
+    """Run the stages, one for each worker; return the exit code."""
+    executor, count_workers = find_workers(progress.workers, scheduler)
+    stop, futures = LOGS / f"stop-{uuid.uuid4().hex}", {}
+    try:
+        with Live(progress, console=progress.console, transient=True, auto_refresh=False) as live:
+            while True:
+                progress.workers = count_workers()
+                for name in progress.take_ready():
+                    futures[name] = executor.submit(run_stage, name, str(ROOT), str(stop))
+                if progress.workers and not futures:
+                    break
+                concurrent.futures.wait(futures.values(), timeout=PAUSE)
+                for name in [name for name, future in futures.items() if future.done()]:
+                    progress.end(name, failed=futures.pop(name).result() != 0)
+                live.refresh()
+                is_quiet = time.monotonic() - progress.spoken > HEARTBEAT
+                if is_quiet and not progress.console.is_terminal:
+                    progress.say(progress.describe())
+    finally:
+        stop.touch()
+        executor.shutdown()  # waits until all stages have ended
+        stop.unlink()
+    return progress.conclude()
 
 
 def open_study(targets: list[str]) -> tuple:
-    """Return DVC's repository, its graph, and the changed stages' names."""
-    has_waited = False
+    """Return DVC's repository, and the changed stages' names.
+
+    Waits while other commands use it.
+    """
+    reason = ""
     while True:
-        repo = Repo(str(ROOT), _wait_for_lock=True)
-        forget_dead(repo)
         try:
-            return repo, read_graph(repo), repo.status(targets, with_deps=True)
-        except LockError:
-            if not has_waited:
-                print("another DVC command works in this folder: this run waits", flush=True)
-            has_waited = True
+            repo = Repo(str(ROOT))
+            notes = Path(repo.tmp_dir, "rwlock")  # who uses which file
+            with repo.lock:
+                if notes.exists() and not read_json(notes):
+                    notes.unlink()  # a kill left it half-written
+            return repo, repo.status(targets, with_deps=True)
+        except LockError as error:
+            if str(error) != reason:
+                reason = str(error)
+                print(f"another DVC command works here: {' '.join(reason.split())}", flush=True)
             time.sleep(1)
-            continue
-        except DvcException as error:
-            if str(LOCK) not in str(error):
-                raise
-        if re.search("^<<<<<<<", LOCK.read_text(errors="replace"), re.M):
-            sys.exit(f"error: {LOCK} has conflict markers; take a side: git checkout --ours {LOCK}")
-        LOCK.replace(LOGS / LOCK)
-        print(f"{LOCK} was cut off by a kill: moved to {LOGS}; DVC's cache restores its content")
 
 
 def order_lock(repo: Repo, names: list[str]) -> None:
@@ -117,43 +293,48 @@ def order_lock(repo: Repo, names: list[str]) -> None:
     DVC adds stages as they end. The others are cells that have left the grid.
     """
     with repo.lock:
-        lock = load_yaml(LOCK)
+        lock = load_yaml("dvc.lock")
         stages = {name: lock["stages"][name] for name in names if name in lock["stages"]}
         if list(stages) != list(lock["stages"]):
             partial = LOGS / "dvc.lock.partial"
             dump_yaml(partial, lock | {"stages": stages})
-            partial.replace(LOCK)
+            partial.replace("dvc.lock")
 
 
-def repro(run: str, options: argparse.Namespace) -> int:
-    """Bring the targets, by default everything, up to date; return the exit code."""
-    repo, graph, changed = open_study(options.targets)
-    stages = {stage.addressing: stage for stage in plan_repro(graph)}
-    needs, code = {}, 0
-    for stage in plan_repro(graph, collect_stages(repo, options.targets)):
+def count_workers() -> int:
+    """Return how many stages this machine has cores and memory for."""
+    process = psutil.Process()
+    cores = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else os.cpu_count()
+    threads = load_yaml("params.yaml")["threads"]
+    return max(1, min(cores // threads, psutil.virtual_memory().available // TRAINING))
+
+
+def repro(targets: list[str], workers: int | None, scheduler: str | None) -> int:
+    """Bring targets, or everything, up to date; return the exit code."""
+    repo, changed = open_study(targets)
+    graph, needs, estimates = repo.index.graph, {}, {}
+    for stage in plan_repro(graph, collect_stages(repo, targets)):
         before = [other.addressing for other in graph[stage] if other.addressing in needs]
         if before or stage.addressing in changed:
             needs[stage.addressing] = before
+            estimates[stage.addressing] = (stage.meta or {}).get("seconds", 1.0)
+    code = 0
     if needs:
-        runner = importlib.import_module("runner")  # only now: see there
-        parameters = runner.check({name: stage.cmd for name, stage in stages.items()})
-    if options.dry or not needs:
-        print("\n".join(needs) or "Data and pipelines are up to date.")
-    else:
-        jobs = {"dvc": ([], options.targets)}
-        for name in needs:
-            jobs[name] = [out.def_path for out in stages[name].outs], ["--single-item", name]
-        count = options.workers or runner.count_slots(parameters)
-        code = runner.run(run, needs, jobs, count, options.scheduler)
-    if not options.dry and not code:
-        order_lock(repo, list(stages))
+        print(f"{len(needs)} stages to run: {', '.join(needs)}", flush=True)
+    if len(needs) > 1:  # a single one checks its own
+        code = subprocess.run([sys.executable, "tools/check_params.py"]).returncode
+    if needs and not code:
+        code = run(Progress(needs, estimates, workers or count_workers()), scheduler)
+    if not code:
+        order_lock(repo, [stage.addressing for stage in plan_repro(graph)])
+    if not needs:
+        print("Data and pipelines are up to date.")
     return code
 
 
 def interrupt(*_) -> None:
     for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)  # stopping is not interrupted again
-    sys.unraisablehook = lambda _: None  # objects that the stop leaves half-made say nothing
+        signal.signal(number, signal.SIG_IGN)  # a stop is not interrupted again
     raise KeyboardInterrupt
 
 
@@ -162,7 +343,6 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", help="stages, as for dvc repro; all by default")
     parser.add_argument("--workers", type=int, help="stages at a time, by default as many as fit")
     parser.add_argument("--scheduler", help="address of a Dask cluster that sees this folder")
-    parser.add_argument("--dry", action="store_true", help="only name what may have to run")
     options = parser.parse_args()
     if options.workers is not None and options.workers < 1:
         parser.error("--workers: at least 1")
@@ -172,18 +352,20 @@ def main() -> int:
     os.chdir(ROOT)
     try:
         LOGS.mkdir(exist_ok=True)
-        with hold_folder() as run:
-            return repro(run, options)
+        with make_lock(str(LOGS / "lock")):
+            return repro(**vars(options))
     except KeyboardInterrupt:
         sys.exit("stopped; what was finished is kept: make repro goes on from there")
-    except ModuleNotFoundError as error:  # of runner.py
-        sys.exit(f"error: {sys.executable} has no package {error.name}; use make repro")
+    except LockError:
+        sys.exit("error: another make repro runs in this folder; wait until it has ended")
     except DvcException as error:
+        hints = [hint for words, hint in HINTS.items() if words in str(error)]
         mark = getattr(error.__cause__, "problem_mark", None)  # of broken YAML
-        where = f", line {mark.line + 1}" if mark else ""
-        sys.exit(f"error: {' '.join(str(error).split())}{where}")
+        where = [f"line {mark.line + 1}"] if mark else []
+        sys.exit("error: " + "; ".join([" ".join(str(error).split()), *where, *hints]))
     except OSError as error:
-        sys.exit(f"error: {error.filename or ROOT}: {error.strerror or error}")
+        reason = f"{error.filename or ROOT}: {error.strerror or error}"
+        sys.exit(f"error: {reason}; correct that, then repeat the command")
 
 
 if __name__ == "__main__":

@@ -1,155 +1,141 @@
-"""Show that the committed code computes the committed results: retrain and compare.
+"""Run the last commit from nothing, and compare with its results.
 
-Runs a clone of the last commit from nothing and compares every output with dvc.lock: the same
-bytes; like another seed, as on another kind of processor (every metric within the spread between
-seeds in measured/seeds.csv); or it differs, with exit code 1.
+The bytes are the same; or the numbers are like those of another seed, as on another kind of
+processor. Otherwise the exit code is 1: they differ, or measured/ has no such runs to compare with.
 """
 
 import argparse
-import json
-import math
-import re
+import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 from dvc.api import DVCFileSystem
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).resolve().parent.parent
-DVC = [sys.executable, "-m", "dvc"]
-# In standard deviations between seeds. Three seeds give one only roughly: ten of them are what
-# 98 % of differences stay within (t distribution, 2 degrees of freedom).
-LIMIT = 10
-SMALLEST = 0.0005  # five of 10,000 images: a smaller deviation is luck
-REPLICATE = r"-(\d+)\.json:"  # in the name of a metric of the sweep
-DERIVED = "metrics/report.json:"
-LEVEL = r"level_[\d.]+\."
+from measure import ROOT, list_numbers, read_measured, read_numbers
+from page.statistics import UNLIKELY, further_run_probability
+from page.study import find_changes
+
+TRAINED = ("models/", "metrics/sweep_l2/")  # what another kind of processor changes first
+yaml = YAML(typ="safe")
 
 
-def git(*words: str, folder: Path = ROOT) -> str:
-    """Return what Git prints for `words`; its refusal ends the process."""
-    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True)
+def git(*words: str) -> str:
+    """Return what Git prints, without the user's hooks.
+
+    Its refusal ends this process too.
+    """
+    command = ["git", "-c", f"core.hooksPath={os.devnull}", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(
-            f"error: git {words[0]}: {(done.stderr.strip() or 'it was ended').splitlines()[0]}"
-        )
+        sys.exit(f"error: git {words[0]}: {' '.join(done.stderr.split())}")
     return done.stdout.strip()
 
 
-def run_study(folder: Path, *words: str, **options) -> None:
-    """Run the study in `folder`, stages side by side. Its failure ends this process too."""
-    command = [sys.executable, "tools/repro.py", *words]
-    runner = subprocess.Popen(command, cwd=folder, **options)
+def run_study(folder: Path, targets: list[str]) -> None:
+    """Run the study in `folder`; its failure ends this process too."""
+    runner = subprocess.Popen([sys.executable, "tools/repro.py", *targets], cwd=folder)
     try:
-        if runner.wait():
-            sys.exit(runner.returncode)
+        if code := runner.wait():
+            sys.exit(code)
     except KeyboardInterrupt:
         runner.terminate()
         runner.wait()
         raise
 
 
-def read_hashes(folder: Path, stage: str | None = None, **revision) -> dict[str, str]:
-    """Read path and hash of each output of `stage`, or of all, from dvc.lock."""
-    lock = YAML(typ="safe").load(DVCFileSystem(str(folder), **revision).read_text("dvc.lock"))
-    return {
-        out["path"]: out["md5"]
-        for name, entry in lock["stages"].items()
-        if stage in (None, name, name.split("@")[0])
-        for out in entry["outs"]
-    }
+def read_hashes(folder: Path) -> dict[str, str]:
+    """Return path and hash of each output in dvc.lock."""
+    stages = yaml.load(folder / "dvc.lock")["stages"]
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
 
 
-def read_metrics(folder: Path, paths: Iterable[str], **revision) -> pd.Series:
-    """Read numbers, named as in `metrics/train_cnn.json:test_accuracy`, from JSON in `paths`."""
-    files, numbers = DVCFileSystem(str(folder), **revision), {}
-    for path in paths:
-        if path.startswith("metrics/"):
-            [values] = pd.json_normalize(json.loads(files.read_text(path))).to_dict("records")
-            numbers |= {f"{path}:{name}": value for name, value in values.items()}
-    return pd.to_numeric(pd.Series(numbers, dtype=object), errors="coerce")
+def find_recipe(folder: Path) -> str:
+    """Return the name of the recipe in params.yaml, or ""."""
+    params, published = (yaml.load(folder / n) for n in ("params.yaml", "published/recipe.yaml"))
+    for path in folder.glob("recipes/*.yaml"):
+        if yaml.load(path) == params:
+            return path.stem
+    same_images = params["report"]["dataset"] == published["data"]["dataset"]
+    changed = any(find_changes(published, params).values())
+    return "published" if same_images and not changed else ""
 
 
-def list_seeds(revisions: list[str]) -> pd.DataFrame:
-    """List metric, seed and value of `revisions`, each trained with another seed. The sweep's
-    seeds are its replicates. What the report derives from the others is left out."""
+def judge(made: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return each number's chance to be so far from other seeds'.
+
+    Numbers that were not measured with other seeds are left out.
+    """
     rows = []
-    for seed, revision in enumerate(revisions):
-        hashes = read_hashes(ROOT, rev=revision)
-        for name, value in read_metrics(ROOT, hashes, rev=revision).items():
-            cell = re.search(REPLICATE, name)
-            if not cell and not name.startswith(DERIVED):
-                rows.append((name, seed, value))
-            elif cell and seed == 0:
-                rows.append((re.sub(REPLICATE, ".json:", name), int(cell[1]), value))
-    return pd.DataFrame(rows, columns=["metric", "seed", "value"])
+    for table, numbers in made.items():
+        measured = list_numbers(table, read_measured(table)).groupby("kind").value
+        for number in list_numbers(table, numbers).itertuples():
+            seeds = measured.get_group(number.kind) if number.kind in measured.groups else []
+            if len(seeds) > 1:
+                chance = further_run_probability(seeds, number.value)
+                rows.append((f"{number.kind} = {number.value:g}", len(seeds), chance))
+    return pd.DataFrame(rows, columns=["number", "seeds", "chance"])
 
 
-def measure_distances(before: pd.Series, after: pd.Series, seeds: pd.DataFrame) -> pd.Series:
-    """Divide the differences of measured metrics by their deviations between `seeds`."""
-    before = before[~before.index.str.startswith(DERIVED)]
-    deviations = seeds.groupby("metric").value.std()
-    # Of all noise levels the largest: one alone says too little.
-    largest = deviations.groupby(lambda name: re.sub(LEVEL, "", name)).max()
-    kinds = [re.sub(LEVEL, "", re.sub(REPLICATE, ".json:", name)) for name in before.index]
-    spread = largest.reindex(kinds).fillna(0).clip(lower=SMALLEST).set_axis(before.index)
-    return ((after.reindex(before.index) - before).abs() / spread).fillna(math.inf)
+def verify(folder: Path, targets: list[str]) -> str:
+    """Run the last commit in `folder`; return the verdict.
+
+    Prints a row for each output.
+    """
+    git("clone", "--quiet", "--no-local", git("rev-parse", "--show-toplevel"), str(folder))
+    folder /= git("rev-parse", "--show-prefix")  # a project may be a folder in a repository
+    committed = read_hashes(folder)
+    # Nothing counts as made, and no cache of the user's offers results.
+    (folder / "dvc.lock").unlink()
+    (folder / ".dvc/config.local").write_text("[cache]\n    dir = cache\n", encoding="utf-8")
+    run_study(folder, targets)
+    made = read_hashes(folder)
+    other = [path for path in made if made[path] != committed.get(path)]
+    print("| output | bytes |\n| --- | --- |")
+    for path in made:
+        print(f"| {path} | {'other' if path in other else 'same'} |")
+    if not other:
+        return f"same bytes: the hashes of all {len(made)} outputs are those in dvc.lock"
+    if other[0].startswith("data/") or not any(path.startswith(TRAINED) for path in other):
+        return f"differs: {other[0]} has other bytes, which no other processor explains"
+    numbers = judge(read_numbers(DVCFileSystem(str(folder)), find_recipe(folder)))
+    if numbers.empty:
+        return (
+            "other bytes: nothing to compare with, "
+            "since measured/ has no runs of this recipe with other seeds"
+        )
+    least = numbers.loc[numbers.chance.idxmin()]
+    limit = UNLIKELY / len(numbers)  # so that all of them together hold with 95 %
+    return (
+        f"{'like another seed' if least.chance >= limit else 'differs'}: the least likely of "
+        f"{len(numbers)} numbers is {least.number}: so far from the {least.seeds} seeds in "
+        f"measured/, a further one lies with a chance of {least.chance:.2g} (limit {limit:.2g})"
+    )
 
 
-def verify(folder: Path, stage: str | None) -> str:
-    """Retrain the last commit in `folder`, all or `stage` with what it needs; print a row for
-    each output, and return the verdict."""
-    seeds = pd.read_csv(ROOT / "measured" / "seeds.csv")
-    hashes = read_hashes(ROOT, stage, rev="HEAD")
-    before = read_metrics(ROOT, hashes, rev="HEAD")
-    if not hashes:
-        sys.exit(f"error: STAGE={stage}: no such stage; `dvc stage list` names them")
-    git("clone", "--quiet", "--no-local", str(ROOT), str(folder))
-    # Else DVC takes them for made. An empty cache has nothing to restore them from.
-    git("rm", "-rq", "--ignore-unmatch", "dvc.lock", *read_hashes(ROOT, rev="HEAD"), folder=folder)
-    subprocess.run([*DVC, "cache", "dir", "--local", ".dvc/cache"], cwd=folder, check=True)
-    run_study(folder, *([stage] if stage else []))
-    made = read_hashes(folder, stage)
-    distances = measure_distances(before, after := read_metrics(folder, made), seeds)
-    print("| output | verdict | largest difference |\n| --- | --- | --- |")
-    for path, digest in hashes.items():
-        own = distances[distances.index.str.startswith(f"{path}:")]
-        verdict, detail = "same bytes" if made.get(path) == digest else "other bytes", ""
-        if verdict == "other bytes" and len(own):
-            worst = own.idxmax()
-            verdict = "like another seed" if own.max() <= LIMIT else "differs"
-            detail = f"{worst.split(':')[1]}: {before[worst]:g} committed, {after.get(worst):g}"
-            detail += f" computed ({own.max():.2g} deviations)"
-        print(f"| {path} | {verdict} | {detail} |")
-    if made == hashes:
-        return "same bytes"
-    # If bytes differ but no number does, the processor is not the reason.
-    return "like another seed" if 0 < distances.max() <= LIMIT else "differs"
-
-
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", help="only this stage, after those that it depends on")
+    parser.add_argument("--stage", help="only this stage, and those that it depends on")
     parser.add_argument("--keep", type=Path, help="a new folder for the clone, which then stays")
-    parser.add_argument("--seeds", nargs="+", metavar="REVISION", help="print measured/seeds.csv")
-    arguments = parser.parse_args()
-    if arguments.seeds:
-        print(list_seeds(arguments.seeds).to_csv(index=False), end="")
-        return
-    with tempfile.TemporaryDirectory(prefix="verify-") as folder:
-        verdict = verify((arguments.keep or Path(folder, "clone")).absolute(), arguments.stage)
+    options = parser.parse_args()
+    keep = options.keep and options.keep.absolute()
+    os.chdir(ROOT)
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        del os.environ[name]  # of a hook: it means another repository
+    with tempfile.TemporaryDirectory(prefix="verify-") as temporary:
+        targets = [options.stage] if options.stage else []
+        verdict = verify(keep or Path(temporary, "clone"), targets)
     print(f"\n{verdict}")
-    sys.exit(verdict == "differs")
+    return int(not verdict.startswith(("same bytes", "like another seed")))
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        main()
+        sys.exit(main())
     except KeyboardInterrupt:
         sys.exit("error: interrupted")
