@@ -1,37 +1,26 @@
-"""What tests share: the project's folder, TensorFlow set up once, and a small real study."""
+"""What tests share: a copy of this project, and a small study that has run."""
 
 import contextlib
-import fcntl
-import filecmp
 import functools
+import importlib
 import operator
 import os
-import shlex
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis
 import psutil
 import pytest
-from dvc.repo import Repo
+from dvc.lock import make_lock
 from dvc.utils.collections import merge_dicts
 from ruamel.yaml import YAML
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-
-from common.runtime import set_up, tf
 
 ROOT = Path(__file__).parent.parent
-
-# The same examples in every run, however slow the machine.
-hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
-hypothesis.settings.load_profile("same")
-
 UP_TO_DATE = "Data and pipelines are up to date.\n"
-RESULTS = ("dvc.lock", "metrics", "plots", "remote")
+RESULTS = ("data", "models", "metrics", "plots", "remote", "dvc.lock", "report.md")
 
 # Two factors, two replicates, a few images and epochs: every stage in seconds.
 SMALL = {
@@ -59,13 +48,18 @@ class Project:
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def run(self, *command, check=True, **options) -> subprocess.CompletedProcess:
-        """Run a command there with this environment's programs; its output is text."""
-        # The options of the `make test` that runs this are not for a `make` in here.
-        environment = {name: word for name, word in os.environ.items() if "MAKE" not in name}
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        options |= {"cwd": self.folder, "env": environment}
-        done = subprocess.run(command, capture_output=True, text=True, **options)
+    def run(self, *command, check=True, env=None, **options) -> subprocess.CompletedProcess:
+        """Run a command there with this environment's programs; its output is text.
+
+        `env` adds to the environment. Variables of the `make test`, or of the Git hook, that runs
+        this are left out.
+        """
+        kept = {k: v for k, v in os.environ.items() if "MAKE" not in k and not k.startswith("GIT_")}
+        kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        kept |= {"GIT_CONFIG_GLOBAL": str(ROOT / "tests/gitconfig"), "GIT_CONFIG_NOSYSTEM": "1"}
+        options |= {"cwd": self.folder, "env": kept | (env or {})}
+        options |= {"capture_output": True, "text": True, "encoding": "utf-8"}
+        done = subprocess.run(command, **options)
         assert not check or done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -79,7 +73,7 @@ class Project:
         """Give DVC's object of this project, which answers faster than a `dvc` command."""
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.folder)
-            yield Repo()
+            yield importlib.import_module("dvc.repo").Repo()
 
     def status(self) -> dict[str, list]:
         """Return what is out of date, as `dvc status --json` prints it."""
@@ -112,23 +106,24 @@ class Project:
         self.parameters = parameters
 
     def lock(self) -> str:
-        return (self.folder / "dvc.lock").read_text()
-
-    def command(self, stage: str) -> list[str]:
-        """Return the command of `stage`, as words, as it stands in dvc.lock."""
-        return shlex.split(read_yaml(self.folder / "dvc.lock")["stages"][stage]["cmd"])
+        return (self.folder / "dvc.lock").read_text(encoding="utf-8")
 
 
 def copy_project(folder: Path) -> Project:
-    """Commit in `folder` the files of this project, as they are now."""
-    here, project = Project(ROOT), Project(folder)
-    folder.mkdir(parents=True)
-    listed = here.run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout
-    files = [name for name in listed.splitlines() if (ROOT / name).is_file()]
-    here.run("cp", "--parents", *files, folder)
-    project.run("git", "init", "--quiet", "--initial-branch", "main")
-    project.run("git", "config", "user.name", "Test")
-    project.run("git", "config", "user.email", "test@example.org")
+    """Commit in `folder` the files of this project, as they are now.
+
+    Skips the test where there is no Git.
+    """
+    here = Project(ROOT)
+    if not shutil.which("git") or here.run("git", "rev-parse", check=False).returncode:
+        pytest.skip("needs Git, and this project in a Git repository")
+    listed = here.run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout
+    for name in listed.split("\0"):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    project = Project(folder)
+    project.run("git", "init", "--quiet")
     project.commit("Copy")
     return project
 
@@ -152,12 +147,11 @@ def finished_study(tmp_path_factory, worker_id) -> Project:
     if worker_id != "master":
         shared = shared.parent
     folder, unfinished = shared / "study", shared / "unfinished"
-    with (shared / "study.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with make_lock(str(shared / "study.lock"), wait=True):
         if not folder.exists():
             project = small_project(unfinished)
             done = project.run("python", "tools/repro.py", "--workers", "2")
-            (unfinished / "logs/repro.log").write_text(done.stdout)
+            (unfinished / "logs/repro.log").write_text(done.stdout, encoding="utf-8")
             project.commit("Run")
             unfinished.rename(folder)
     return Project(folder)
@@ -177,14 +171,15 @@ def copy_finished(study: Project, folder: Path) -> Project:
 
 
 def link_environment(project: Project) -> None:
-    """Give the project this one's environment as .venv, so that make need not build one."""
-    installed = ROOT / ".venv/installed.lock"
-    if not (installed.exists() and filecmp.cmp(ROOT / "requirements.lock", installed)):
-        pytest.skip("first: make environment")
-    # A folder of links: `make` may clear it, and the real one stays.
-    (project.folder / ".venv").mkdir()
-    for path in (ROOT / ".venv").iterdir():
-        (project.folder / ".venv" / path.name).symlink_to(path)
+    """Give the project this environment as .venv, so that make need not build one."""
+    environment = project.folder / ".venv"
+    environment.mkdir()
+    for path in Path(sys.prefix).iterdir():
+        (environment / path.name).symlink_to(path)
+    installed = environment / "installed.lock"
+    installed.unlink(missing_ok=True)
+    lock = (project.folder / "requirements.lock").read_text(encoding="utf-8")
+    installed.write_text(f"{project.folder.resolve()}\n{lock}", encoding="utf-8")
 
 
 def running_in(folder: Path) -> list[psutil.Process]:
@@ -234,25 +229,31 @@ def released(finished_study, tmp_path_factory) -> Project:
     return study
 
 
+# What these import takes seconds, so only the tests that need it wait for it.
+
+
 @pytest.fixture(scope="session")
 def tensorflow():
     """Set TensorFlow up as the stages do, once in a process."""
-    set_up(seed=0, threads=1)
-    return tf
+    runtime = importlib.import_module("common.runtime")
+    runtime.set_up(seed=0, threads=1)
+    return runtime.tf
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser() -> Iterator:
     """Start headless Chromium, which keeps what pages log and request."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not (program and driver):
         pytest.skip("no Chromium with its driver here (Debian: chromium, chromium-driver)")
+    webdriver = importlib.import_module("selenium.webdriver")
+    service = importlib.import_module("selenium.webdriver.chrome.service").Service(driver)
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    running = webdriver.Chrome(options=options, service=Service(driver))
+    running = webdriver.Chrome(options=options, service=service)
     yield running
     running.quit()

@@ -1,61 +1,42 @@
 """The page in a real browser: complete, accessible, on every screen, on paper, offline."""
 
 import base64
-import json
 
 import pandas as pd
 import pytest
-import vl_convert
+from browsing import assert_quiet, find_all, visit
 from conftest import ROOT
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
+
+from page import page
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 LEVELS = ["0.0", "0.5", "1.0"]  # of the small study
-CHARTS = 10
-PICTURES = CHARTS + 1 + len(LEVELS)  # the mistakes, the noise levels
-MOST_BYTES = 3_200_000  # the full study adds eight noise levels
-
-
-def visit(browser, path) -> None:
-    """Open the file `path`; what earlier pages logged is forgotten."""
-    for kind in ("browser", "performance"):
-        browser.get_log(kind)
-    browser.set_window_size(1280, 1200)
-    browser.get(path.as_uri())
-
-
-def assert_quiet(browser) -> None:
-    """Since the visit, nothing has failed and nothing has been requested from a network."""
-    assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
-    messages = [json.loads(line["message"])["message"] for line in browser.get_log("performance")]
-    sent = [line["params"] for line in messages if line["method"] == "Network.requestWillBeSent"]
-    kinds = {line["request"]["url"].split(":")[0] for line in sent}
-    assert "file" in kinds <= {"file", "data"}
+MOST_BYTES = 1_900_000  # the full study adds eight noise levels, 30 kB each
 
 
 @pytest.fixture
-def page(browser, finished_study):
+def shown(browser, finished_study):
     visit(browser, finished_study.folder / "report.html")
     yield browser
     assert_quiet(browser)
 
 
-def find_all(place, selector: str) -> list:
-    return place.find_elements(By.CSS_SELECTOR, selector)
+def emulate(browser, media="", scheme="light") -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(page, scheme):
+def test_axe_finds_nothing_serious(shown, scheme):
     if not AXE.exists():
         pytest.skip("axe-core is not installed here (.ci/run installs it with npm)")
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    page.execute_script(AXE.read_text(encoding="utf-8"))
-    page.set_script_timeout(120)
-    found = page.execute_async_script("axe.run().then(arguments[0])")
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    emulate(shown, scheme=scheme)
+    shown.execute_script(AXE.read_text(encoding="utf-8"))
+    shown.set_script_timeout(120)
+    found = shown.execute_async_script("axe.run().then(arguments[0])")
+    emulate(shown)
     assert found["passes"]
     serious = [
         (rule["id"], node["html"])
@@ -66,98 +47,76 @@ def test_axe_finds_nothing_serious(page, scheme):
     assert serious == []
 
 
-def test_charts_state_their_finding_and_have_a_table(page):
-    charts = find_all(page, "div.picture")
-    assert len(charts) == CHARTS
-    for chart in charts:
-        figure = chart.find_element(By.XPATH, "..")
-        finding = figure.find_element(By.TAG_NAME, "figcaption").text.removesuffix(".")
-        assert chart.get_attribute("role") == "img"
-        assert chart.get_attribute("aria-label").replace("\u00a0", " ") == finding
-        table = figure.find_element(By.XPATH, "following-sibling::*")
-        assert len(find_all(table, "tbody tr")) >= 2
-    assert len(find_all(page, "#figure_15_rates path title")) == 4 * len(LEVELS) + 16
+def test_every_file_of_a_figure_is_drawn_with_its_finding_and_its_numbers(shown, finished_study):
+    drawn = {figure.get_attribute("data-name"): figure for figure in find_all(shown, ".picture")}
+    files = (finished_study.folder / "plots/report").glob("*.png")
+    assert set(drawn) == {path.stem for path in files}
+    for name, figure in drawn.items():
+        assert figure.get_attribute("role") == "img"
+        assert len(figure.get_attribute("aria-label")) > 20
+        assert len(find_all(figure, "svg")) == 1
+        if find_all(figure, "path") and name != "mistakes" and "figures_04-14" not in name:
+            table = figure.find_element(By.XPATH, "../following-sibling::*")
+            assert len(find_all(table, "tbody tr")) >= 2, name
+    assert find_all(shown, "img") == []
+    assert len(shown.page_source.encode()) < MOST_BYTES
+    ids = [each.get_attribute("id") for each in find_all(shown, "[id]")]
+    assert len(set(ids)) == len(ids), "no id stands twice"
 
 
-def test_page_of_modest_size_has_words_for_images_and_headers_for_tables(page):
-    assert len(page.page_source.encode()) < MOST_BYTES
-    images = find_all(page, "img")
-    assert len(images) == PICTURES - CHARTS
-    assert all(len(image.get_attribute("alt")) > 5 for image in images)
-    assert all(image.get_property("naturalWidth") > 0 for image in images)
-    assert all(find_all(table, "th") for table in find_all(page, "table"))
-
-
-def test_slider_drives_pictures_numbers_and_the_chart(page, finished_study):
-    slider = page.find_element(By.ID, "level")
-    rates = pd.read_csv(finished_study.folder / "plots/report/noise.csv").set_index("noise_level")
+def test_slider_drives_pictures_numbers_and_the_chart(shown, finished_study):
+    slider = shown.find_element(By.ID, "level")
+    rates = pd.read_csv(finished_study.folder / "plots/report/noise.csv", index_col="noise_level")
     slider.send_keys(Keys.HOME)
     for level in LEVELS:
-        [shown] = [each for each in find_all(page, ".levels figure") if each.is_displayed()]
-        assert find_all(page, ".explorer output")[0].text == level
-        rate = f"reads {100 * rates.noisy[float(level)]:.1f} % noisy"
-        assert rate in shown.text.replace("\u00a0", " ")
-        [line] = find_all(page, ".levels_marks .shown")
-        assert float(line.get_attribute("aria-label").split(": ")[1]) == float(level)
-        assert find_all(page, ".playground .level")[0].text == f"{float(level):.2f}"
+        [visible] = [each for each in find_all(shown, ".levels figure") if each.is_displayed()]
+        assert find_all(shown, ".explorer output")[0].text == level
+        assert visible.get_attribute("data-level") == level
+        assert f"{100 * rates.noisy[float(level)]:.1f}" in visible.text
+        lines = find_all(shown, "[data-name=figure_15_rates] [id^=level]")
+        opacity = [line.find_element(By.TAG_NAME, "path") for line in lines]
+        opacity = [float(path.value_of_css_property("stroke-opacity")) for path in opacity]
+        assert opacity == [float(line.get_attribute("id") == f"level-{level}") for line in lines]
         slider.send_keys(Keys.ARROW_RIGHT)
 
 
-def test_pictures_follow_the_level_of_the_playground(page):
-    find_all(page, "#playground-noise")[0].send_keys(Keys.HOME, Keys.PAGE_UP)
-    assert find_all(page, ".explorer output")[0].text == "0.0"
-    find_all(page, "#playground-noise")[0].send_keys(Keys.END, Keys.ARROW_LEFT)
-    assert find_all(page, ".playground .level")[0].text == "0.99"
-    assert find_all(page, ".explorer output")[0].text == "1.0"
-    assert page.find_element(By.ID, "level").get_attribute("aria-valuetext") == "noise level 1.0"
-
-
-def test_no_horizontal_scroll_on_a_phone(page):
+def test_no_horizontal_scroll_on_a_phone(shown):
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    page.refresh()
-    widths = page.execute_script("return [innerWidth, document.documentElement.scrollWidth]")
-    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    shown.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    shown.refresh()
+    widths = shown.execute_script("return [innerWidth, document.documentElement.scrollWidth]")
+    letters = shown.execute_script(
+        "const scale = ({ a, b }) => Math.hypot(a, b);"
+        "return Math.min(...[...document.querySelectorAll('.picture text')]"
+        ".filter((text) => text.checkVisibility())"
+        ".map((text) => scale(text.getScreenCTM()) * parseFloat(getComputedStyle(text).fontSize)))"
+    )
+    shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert widths == [390, 390]
+    assert letters >= 7.5, "pixels of the smallest letters in a figure"
 
 
-def test_page_without_javascript_shows_everything_but_what_moves(page):
-    page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    page.refresh()
-    pictures = [picture.is_displayed() for picture in find_all(page, ".picture")]
-    moving = [each.is_displayed() for each in find_all(page, "#level, .playground")]
-    page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    assert pictures == [True] * PICTURES
-    assert moving == [False, False]
+def test_page_without_javascript_shows_everything_but_what_moves(shown):
+    shown.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    shown.refresh()
+    pictures = [picture.is_displayed() for picture in find_all(shown, ".picture")]
+    moving = [each.is_displayed() for each in find_all(shown, "#level, .playground, .reading")]
+    shown.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert len(pictures) > 10 and all(pictures)
+    assert moving == [False, False, False]
 
 
-def test_printed_page_shows_every_level_on_at_most_eight_sheets(page):
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    levels = [figure.is_displayed() for figure in find_all(page, ".levels figure")]
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+def test_printed_page_shows_every_level_on_at_most_eight_sheets(shown):
+    emulate(shown, media="print")
+    levels = [figure.is_displayed() for figure in find_all(shown, ".levels figure")]
+    emulate(shown)
     assert levels == [True] * len(LEVELS)
-    printed = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    printed = base64.b64decode(shown.execute_cdp_cmd("Page.printToPDF", {})["data"])
     assert 3 <= printed.count(b"/Type /Page\n") <= 8
 
 
-def test_dvc_plots_opens_offline_and_says_what_its_curves_are(browser, study):
-    (study.folder / ".venv").mkdir()
-    (study.folder / ".venv" / "vega.js").write_text(vl_convert.javascript_bundle())
-    study.run("dvc", "plots", "show")
-    shown = json.loads(study.run("dvc", "plots", "show", "--json").stdout)["data"]
-    charts = [
-        plot["content"] for plots in shown.values() for plot in plots if plot["type"] == "vega"
-    ]
-    assert len(charts) >= 12
-    visit(browser, study.folder / "dvc_plots" / "index.html")
-    svg = ".vega-embed svg.marks"
-    WebDriverWait(browser, 60).until(lambda _: len(find_all(browser, svg)) == len(charts))
-    assert_quiet(browser)
-    texts = [drawing.get_attribute("textContent") for drawing in find_all(browser, svg)]
-    for chart in charts:
-        title = chart["title"]
-        title = title["text"] if isinstance(title, dict) else title
-        [drawing] = [text for text in texts if title in text]
-        assert any(axis in drawing for axis in ("epoch", "L2 factor", "noise level", "read as"))
-    [accuracy] = [text for text in texts if "Perceptron 64-64 (figure 1)" in text]
-    assert "validation accuracy" in accuracy and "workspace" not in accuracy
+def test_tables_show_at_most_six_digits_and_a_dash_for_what_is_missing():
+    table = pd.DataFrame({"a": [0.123456789, None], "b": [10_000, 1]})
+    lines = page.format_table(table).splitlines()
+    assert [cell.strip() for cell in lines[2].split("|")] == ["", "0.123457", "10,000", ""]
+    assert [cell.strip() for cell in lines[3].split("|")] == ["", "–", "1", ""]

@@ -1,107 +1,134 @@
 """The documentation, followed word for word, does what it says."""
 
-import os
 import re
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from conftest import ROOT, UP_TO_DATE, Project, link_environment
+from conftest import ROOT, Project
 from dvc.cli.parser import get_main_parser
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
-README = PAGES[0].read_text()
 
 
-def read_commands(page: str, heading: str = "") -> list[str]:
-    """Return the lines of the code blocks that name no language, of all or below a heading."""
-    section = page.partition(f"\n## {heading}\n")[2].split("\n## ")[0] if heading else page
+def read_blocks(page: Path, heading: str, language: str = "") -> list[str]:
+    """Return the code blocks of one language below a heading of a page, "" for commands."""
+    section = page.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].split("\n## ")[0]
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", section, re.M | re.S)
-    text = "".join(block for language, block in blocks if not language)
-    return text.replace("\\\n", "").splitlines()
+    return [text for written_in, text in blocks if written_in == language]
+
+
+def apply(block: str, path: Path) -> None:
+    """Change a file as a diff block without line numbers shows it."""
+    lines = block.splitlines(keepends=True)
+    before, after = ("".join(line[1:] for line in lines if line[0] != sign) for sign in "+-")
+    text = path.read_text(encoding="utf-8")
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, after), encoding="utf-8")
+
+
+def follow(project: Project, commands: str) -> str:
+    """Type commands into a shell with the environment; each must succeed. Return the output."""
+    ready = 'make() { command make --old-file environment "$@"; }\n'  # has nothing to install
+    return project.run("bash", "-e", "-c", ready + commands).stdout
+
+
+def find_run(output: str) -> list[str]:
+    """Return the stages that `make repro` ran; those in DVC's cache are not among them."""
+    return re.findall(r"^ *\d+:\d\d  (\S+), \d+:\d\d \(", output, re.M)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_to_files(page):
-    links = re.findall(r"\]\(([^)#]+)", page.read_text())
+    links = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
     found = [link for link in links if not link.startswith("https://")]
     assert [link for link in found if not (page.parent / link).is_file()] == []
     assert found or page.name not in ("README.md", "design.md")
 
 
+def test_readme_fits_and_names_what_was_ordered():
+    text = PAGES[0].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 120
+    assert text.index("dvc repro") < text.index("make repro") < text.index("make test")
+    words = "TensorFlow DVC NumPy Matplotlib pandas dvc.yaml params.yaml stages/ data/ metrics/"
+    for word in [*words.split(), "plots/", "tests/", "dvc metrics diff", "dvc plots show"]:
+        assert word in text
+
+
+def test_results_in_readme_are_the_committed_ones():
+    table = r"^\| ([^|]+) \| ([\d.]+) \| ([\d.]+) \| ([+-][\d.]+) \|$"
+    rows = re.findall(table, PAGES[0].read_text(encoding="utf-8"), re.M)
+    numbers = pd.read_csv(ROOT / "plots/report/published_numbers.csv", index_col="description")
+    committed = numbers[["published", "this_run", "difference"]].round(4)
+    assert rows
+    for description, *values in rows:
+        assert [*map(float, values)] == committed.loc[description].to_list()
+
+
 def test_commands_exist_and_take_their_options():
-    """`test_every_command_does_what_readme_says` runs those of README.md."""
     checked = set()
     for page in PAGES:
-        lines = read_commands(page.read_text())
-        for line in filter(re.compile(r"(make|\S*dvc|\S*python) ").match, lines):
+        text = page.read_text(encoding="utf-8").replace("\\\n", "")
+        blocks = re.findall(r"^```\n(.*?)^```", text, re.M | re.S)
+        for line in "".join(blocks).splitlines():
             match shlex.split(line, comments=True):
                 case ["make", *words]:
                     Project(ROOT).run("make", "--dry-run", "--old-file", "environment", *words)
                     checked.add("make")
-                case ["dvc" | ".venv/bin/dvc", *words]:
+                case ["dvc", *words]:
                     get_main_parser().parse_args(words)
                     checked.add("dvc")
-                case [".venv/bin/python", script, *words]:
+                case ["python", script, *words] if script.startswith("tools/"):
                     options = [word for word in words if word.startswith("--")]
-                    assert all(f'"{word}"' in (ROOT / script).read_text() for word in options)
+                    text = (ROOT / script).read_text(encoding="utf-8")
+                    assert all(f'"{word}"' in text for word in options)
                     checked.add("python")
     assert checked == {"make", "dvc", "python"}
 
 
-def follow(project: Project, *commands: str) -> list[str]:
-    """Run commands one after the other, as one types them into a shell without the environment.
-
-    Returns what each prints. Each must succeed and leave the working tree clean.
-    """
-    folders = os.environ["PATH"].split(os.pathsep)
-    path = os.pathsep.join(each for each in folders if not Path(each, "dvc").exists())
-    after = "printf '\\0'; git status --porcelain; printf '\\0'"
-    script = "\n".join(f"{command}\n{after}" for command in commands)
-    bare = ("env", "--unset", "VIRTUAL_ENV", f"PATH={path}", "bash", "-e", "-c", script)
-    outputs = project.run(*bare).stdout.split("\0")
-    assert set(outputs[1::2]) == {""}
-    return outputs[:-1:2]
+def test_another_network_needs_one_edit(study):
+    study.run("git", "switch", "--quiet", "--create", "wider")
+    [edit] = read_blocks(PAGES[0], "Change a network", "diff")
+    apply(edit, study.folder / "stages/train_cnn.py")
+    [commands] = read_blocks(PAGES[0], "Change a network")
+    output = follow(study, commands)
+    assert find_run(output) == ["train_cnn", "eval_noise", "report"]
+    assert re.search(r"metrics/train_cnn.json +test_accuracy ", output)
+    assert '"rev": "workspace"' in (study.folder / "dvc_plots/index.html").read_text()
+    assert study.status() == {}
 
 
-def find_done(output: str) -> list[str]:
-    """Return the stages that ran, and were neither unchanged nor in DVC's cache."""
-    return re.findall(r"^ *\d+:\d\d  (\S+)(?: [\d.]+)?, \d+:\d\d \(", output, re.M)
+def test_a_ninth_stage_needs_no_other_edit(study):
+    """The steps of CONTRIBUTING.md, "Add a stage"."""
+    stages, folder = study.folder / "stages", study.folder
+    code = (stages / "train_cnn.py").read_text(encoding="utf-8")
+    (stages / "train_wide.py").write_text(code.replace("cnn", "wide"), encoding="utf-8")
+    parameters = study.parameters
+    parameters["train_wide"] = parameters["train_cnn"]
+    parameters["eval_noise"]["classifiers"]["wide"] = "Wide CNN"
+    study.parameters = parameters
+    text = (folder / "dvc.yaml").read_text(encoding="utf-8")
+    entry = re.search(r"^  train_cnn:\n.*?\n\n", text, re.M | re.S)[0]
+    text = text.replace(entry, entry + entry.replace("cnn", "wide"))
+    for stage in "eval_noise", "report":
+        before, name, after = text.partition(f"  {stage}:\n")
+        text = before + name + after.replace("deps:\n", "deps:\n      - models/wide.keras\n", 1)
+    (folder / "dvc.yaml").write_text(text, encoding="utf-8")
+    assert find_run(follow(study, "make repro")) == ["train_wide", "eval_noise", "report"]
+    assert "Wide CNN" in (folder / "report.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
-def test_every_command_does_what_readme_says(released, tmp_path):
-    clone = released.clone(tmp_path / "clone")
-    link_environment(clone)
-    # Networks and page are there without training; `make repro` makes the data only.
-    follow(clone, *read_commands(README, "What comes out"))
-    for path in "models/mlp.keras", "models/cnn.keras", "models/autoencoder.keras", "report.html":
-        assert (clone.folder / path).read_bytes() == (released.folder / path).read_bytes()
-    first, second = follow(clone, "make repro", "make repro")
-    assert find_done(first) == ["fetch", "preprocess"]
-    assert second.endswith(UP_TO_DATE)
+def test_networks_open_in_a_script_of_ones_own(module_study):
+    [script] = read_blocks(ROOT / "docs/networks.md", "In a script of your own", "python")
+    output = module_study.run("python", "-c", script).stdout
+    assert re.match(r"read right: 0\.\d+\n.* 96 numbers; .* \(28, 28\)\n", output)
 
-    # An experiment and a branch for each value; nothing leaks from one step into the next.
-    commands = read_commands(README, "Change something and compare")
-    outputs = follow(clone, *commands)
-    quick, slower, dropout, _, params, metrics, plots, shown, robust, against, _ = outputs
-    assert find_done(quick)[0] == "preprocess"
-    assert find_done(slower) == find_done(robust) == ["train_cnn", "eval_noise", "report"]
-    names = [f"train_cnn.dropout={value}" for value in ("0.3", "0.4", "0.6")]
-    changes = {"quick": "preprocess.limit", "slower": "train_cnn.learning_rate"}
-    changes |= dict.fromkeys(names, "train_cnn.dropout")
-    for name, changed in changes.items():
-        with clone.repo() as repo:
-            assert {*repo.params.diff("main", name)["diff"]["params.yaml"]} == {changed}
-    assert [line.split()[0] for line in dropout.splitlines()[-5:-1]] == ["HEAD", *names]
-    assert len(re.findall("^params.yaml ", params, re.M)) == 1
-    assert "metrics/train_cnn.json" in metrics
-    assert "metrics/eval_noise.json" in against
-    assert "dvc_plots/index.html" in plots
-    assert '"rev": "robust"' in (clone.folder / "dvc_plots/index.html").read_text()
-    assert all(name in shown for name in changes)
 
-    # "old results after `git switch`": a branch holds a finished run.
-    assert "| `dvc checkout`, then `make repro`. |" in README
-    switch, done = ("git switch --quiet slower", ".venv/bin/dvc checkout"), "make repro"
-    assert follow(clone, *switch, done)[-1].endswith(UP_TO_DATE)
+def test_a_look_inside_a_training_step(study):
+    heading = "Stop inside a training step"
+    for edit in read_blocks(ROOT / "docs/networks.md", heading, "diff"):
+        apply(edit, study.folder / "stages/common/training.py")
+    [commands] = read_blocks(ROOT / "docs/networks.md", heading)
+    assert len(re.findall("^batch loss ", follow(study, commands), re.M)) == 2 * 8
+    assert study.status() == {}

@@ -1,145 +1,130 @@
 """`make verify`: the same bytes, like another seed, or something else."""
 
-import io
 import json
+import re
 import shutil
-import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Project
+from conftest import ROOT, Project, read_yaml
+from dvc.api import DVCFileSystem
+from ruamel.yaml import YAML
 
 import verify
-from common import results
-
-METRICS = "metrics/train_mlp.json"
-OUTPUTS = ["models/mlp.keras", "plots/train_mlp/history.csv", METRICS]
+from common.data import write_csv, write_json
+from measure import KEYS, read_numbers
 
 
-def list_values(values: dict[str, list[float]]) -> pd.DataFrame:
-    """List the values that metrics have with several seeds, as in measured/seeds.csv."""
-    return pd.DataFrame(values).melt(var_name="metric")
+@pytest.fixture(scope="module")
+def measured(module_study) -> Project:
+    """The small study, with tables of three seeds around its numbers: each deviates by 0.01."""
+    files = DVCFileSystem(str(module_study.folder))
+    # The small study is a recipe: so its numbers have others to compare with.
+    shutil.copy(module_study.folder / "params.yaml", module_study.folder / "recipes/small.yaml")
+    for table, numbers in read_numbers(files, "small").items():
+        key = "replicate" if table == "sweep" else "seed"
+        first = numbers.groupby(level=[name for name in KEYS[table] if name != key]).first()
+        rows = [(first + 0.01 * seed).reset_index().assign(**{key: seed}) for seed in (-1, 0, 1)]
+        write_csv(module_study.folder / f"measured/{table}.csv", pd.concat(rows))
+    module_study.commit("Measure seeds")
+    return module_study
 
 
-@pytest.fixture
-def verified(study, monkeypatch) -> Project:
-    """The small study with a table of seeds: their spread is 0.01 in everything."""
-    metrics = json.loads((study.folder / METRICS).read_text())
-    values = {f"{METRICS}:{name}": [v - 0.01, v, v + 0.01] for name, v in metrics.items()}
-    list_values(values).to_csv(study.folder / "measured/seeds.csv", index=False)
-    study.commit("Measure seeds")
-    monkeypatch.setattr(verify, "ROOT", study.folder)
-    return study
+@pytest.fixture(autouse=True)
+def in_the_project(measured, monkeypatch):
+    monkeypatch.chdir(measured.folder)
 
 
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Return a function that calls the tool in this process, and returns exit code and output."""
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["verify.py", *words])
-        try:
-            code = verify.main()
-        except SystemExit as end:
-            code = end.code
-        return code, capsys.readouterr().out
-
-    return call
-
-
-def rows(output: str) -> dict[str, list[str]]:
-    """Verdict and detail of each output in the table."""
-    lines = [line.strip("| ").split(" | ") for line in output.splitlines() if line[:1] == "|"]
-    return {line[0]: line[1:] for line in lines[2:]}
-
-
-def test_distances_are_counted_in_deviations_between_seeds():
-    seeds = list_values(
-        {
-            "metrics/sweep_l2/1e-06.json:loss": [0.1, 0.3],
-            "metrics/eval_noise.json:cnn.level_0.0.noisy": [0.9, 0.9],
-            "metrics/eval_noise.json:cnn.level_0.5.noisy": [0.1, 0.2],
-        }
-    )
-    before = pd.Series(
-        {
-            "metrics/sweep_l2/1e-06-1.json:loss": 0.1,
-            "metrics/eval_noise.json:cnn.level_0.0.noisy": 0.9,
-            "metrics/train_cnn.json:loss": 0.1,
-            "metrics/train_cnn.json:gone": 0.1,
-            "metrics/report.json:best": 0.1,
-        }
-    )
-    after = before.drop("metrics/train_cnn.json:gone") + 0.1
-    distances = verify.measure_distances(before, after, seeds)
-    assert [round(distance, 3) for distance in distances] == [0.707, 1.414, 200, float("inf")]
-
-
-def test_honest_results_have_the_same_bytes(verified, tmp_path, monkeypatch):
-    # Results that a user's settings offer, and those of Git, do not count as computed.
-    (tmp_path / "config").write_text(f"[cache]\ndir = {verified.folder}/.dvc/cache\n")
-    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path))
-    command = ("python", "tools/verify.py", "--stage", "train_mlp")
-    done = verified.run(*command, "--keep", str(tmp_path / "clone"))
-    assert rows(done.stdout) == {path: ["same bytes"] for path in OUTPUTS}
-    assert done.stdout.splitlines()[-1] == "same bytes"
+def test_honest_results_have_the_same_bytes(measured, tmp_path):
+    """Whatever Git's settings are, and a hook's variables: the user's repository stays as it is."""
+    hook = tmp_path / "hooks/post-checkout"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    settings = f"[core]\nhooksPath = {hook.parent}\n[commit]\ngpgsign = true\n"
+    (tmp_path / "gitconfig").write_text(settings)
+    (tmp_path / "dvc/config").parent.mkdir()
+    (tmp_path / "dvc/config").write_text(f"[cache]\ndir = {measured.folder}/.dvc/cache\n")
+    variables = {
+        "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"),
+        "GIT_DIR": str(measured.folder / ".git"),
+        "GIT_INDEX_FILE": str(tmp_path / "index"),
+        # Results that a user's settings offer do not count as computed.
+        "DVC_GLOBAL_CONFIG_DIR": str(tmp_path / "dvc"),
+    }
+    before = measured.run("git", "show-ref", "--head").stdout
+    command = ("python", "tools/verify.py", "--stage", "train_mlp", "--keep", tmp_path / "clone")
+    done = measured.run(*command, env=variables)
+    assert "| models/mlp.keras | same |" in done.stdout
+    assert re.search(r"^same bytes: .* all \d+ outputs", done.stdout.splitlines()[-1])
     for stage in "fetch", "preprocess", "train_mlp":
-        log = (tmp_path / "clone" / "logs" / f"{stage}.log").read_text()
+        log = (tmp_path / "clone/logs" / f"{stage}.log").read_text()
         assert "Running stage" in log
         assert "cached" not in log
-    assert not (tmp_path / "clone" / "metrics" / "train_cnn.json").exists()
+    assert measured.run("git", "show-ref", "--head").stdout == before
+    assert measured.run("git", "status", "--porcelain").stdout == ""
+    assert not (tmp_path / "index").exists()
+
+
+CNN, MLP, RATES = "models/cnn.keras", "metrics/train_mlp.json", "plots/eval_noise"
 
 
 @pytest.mark.parametrize(
-    ("path", "column", "change", "verdict", "total"),
+    ("paths", "change", "verdict"),
     [
-        (METRICS, "test_accuracy", 0.05, "like another seed", "like another seed"),
-        (METRICS, "test_accuracy", 9, "differs", "differs"),
-        # Where no number differs, it is not the processor's doing.
-        ("plots/train_mlp/history.csv", "epoch", 1, "other bytes", "differs"),
+        ([], 0, "same bytes: "),
+        ([CNN, MLP], 0.01, "like another seed: "),
+        ([CNN, MLP], 0.9, "differs: .* small mlp test_accuracy = "),
+        ([CNN], RATES, "differs: .* small cnn 0.5 denoised rate = "),
+        # No other processor does this.
+        (["data/processed/test", CNN], 0, "differs: data/processed/test has other bytes"),
     ],
 )
 def test_committed_results_that_the_code_does_not_give(
-    verified, finished_study, monkeypatch, call, path, column, change, verdict, total
+    measured, tmp_path, monkeypatch, capsys, paths, change, verdict
 ):
-    def run_study(folder, *_):
-        """Stand in for the retraining, with what it gives."""
-        for part in "dvc.lock", METRICS, "plots/train_mlp/history.csv":
-            (folder / part).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(finished_study.folder / part, folder / part)
+    def run_study(folder: Path, _) -> None:
+        """Stand in for the run: it gives what is committed, but for the change."""
+        lock = read_yaml(measured.folder / "dvc.lock")
+        for out in [out for stage in lock["stages"].values() for out in stage["outs"]]:
+            if out["path"] in paths:
+                out["md5"] = "0" * 32
+        YAML(typ="safe").dump(lock, folder / "dvc.lock")
+        for path in RATES, "metrics/sweep_l2", ".dvc/cache":  # which Git does not have
+            shutil.copytree(measured.folder / path, folder / path, dirs_exist_ok=True)
+        rates = pd.read_csv(folder / RATES / "rates.csv")
+        if MLP in paths:
+            numbers = json.loads((folder / MLP).read_text())
+            write_json(folder / MLP, numbers | {"test_accuracy": numbers["test_accuracy"] + change})
+        if change == RATES:
+            rows = (rates.kind == "denoised") & (rates.noise_level == 0.5)
+            rates.loc[rows & (rates.classifier == "cnn"), "recognised"] += rates.images
+            write_csv(folder / RATES / "rates.csv", rates)
 
     monkeypatch.setattr(verify, "run_study", run_study)
-    if path == METRICS:
-        values = json.loads((verified.folder / path).read_text())
-        values[column] += change
-        results.write_json(verified.folder / path, values)
-    else:
-        table = pd.read_csv(verified.folder / path)
-        table[column] += change
-        results.write_csv(verified.folder / path, table)
-    with verified.repo() as repo:
-        repo.commit("train_mlp", force=True)  # what nobody should do
-    verified.commit("Cheat")
-    code, output = call("--stage", "train_mlp")
-    assert code == (total == "differs")
-    assert rows(output)[path][0] == verdict
-    assert rows(output)["models/mlp.keras"] == ["same bytes"]
-    assert output.splitlines()[-1] == total
-    if code == 0:
-        assert rows(output)[path][1].endswith(" computed (5 deviations)")
+    said = verify.verify(tmp_path / "clone", [])
+    assert re.match(verdict, said), said
+    other = re.findall(r"^\| (\S+) \| other \|$", capsys.readouterr().out, re.M)
+    assert sorted(other) == sorted(paths)
 
 
-def test_seeds_are_listed_with_replicates_as_seeds_of_the_sweep(finished_study, monkeypatch, call):
-    monkeypatch.setattr(verify, "ROOT", finished_study.folder)
-    _, output = call("--seeds", "main", "HEAD")
-    table = pd.read_csv(io.StringIO(output)).set_index(["metric", "seed"]).value
-    cell = json.loads((finished_study.folder / "metrics/sweep_l2/1e-06-2.json").read_text())
-    assert table["metrics/sweep_l2/1e-06.json:test_accuracy", 2] == cell["test_accuracy"]
-    assert list(table["metrics/train_cnn.json:test_accuracy"].index) == [0, 1]
-    assert not any("report" in metric for metric, _ in table.index)
-    assert table.index.is_unique
+def test_numbers_are_judged_by_the_seeds_of_their_recipe(measured):
+    files = DVCFileSystem(str(measured.folder))
+    chances = verify.judge(read_numbers(files, "small")).chance
+    assert len(chances) == 14 + 2 * 4 + 3 * 3 * 2
+    assert (chances > 0.1).all()
+    assert verify.judge(read_numbers(files, "tuned")).empty
 
 
-def test_an_unknown_stage_is_named(verified, call):
-    code, _ = call("--stage", "train_rnn")
-    assert code == "error: STAGE=train_rnn: no such stage; `dvc stage list` names them"
+def test_the_recipe_is_the_one_in_params_yaml(tmp_path):
+    for folder in "recipes", "published":
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    project = Project(tmp_path)
+    project.parameters = read_yaml(ROOT / "recipes/tuned.yaml")
+    assert verify.find_recipe(tmp_path) == "tuned"
+    project.parameters = read_yaml(ROOT / "params.yaml")
+    project.change(train_mlp__seed=7)
+    assert verify.find_recipe(tmp_path) == "published", "a seed is no part of it"
+    project.change(train_mlp__epochs=11)
+    assert verify.find_recipe(tmp_path) == ""

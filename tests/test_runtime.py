@@ -1,0 +1,60 @@
+"""Settings from outside, and other package versions, change no result silently."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from common import runtime
+
+# Each of these once changed bytes, or ended a stage with a traceback.
+DROPPED = {
+    "DNNL_MAX_CPU_ISA": "SSE41",
+    "KERAS_BACKEND": "jax",
+    "ONEDNN_DEFAULT_FPMATH_MODE": "BF16",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "TF2_BEHAVIOR": "0",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "TF_USE_LEGACY_KERAS": "1",
+    "TF_XLA_FLAGS": "--tf_xla_auto_jit=2",
+    "XLA_FLAGS": "--xla_cpu_enable_fast_math=true --xla_cpu_use_onednn=false",
+}
+KERAS_JSON = '{"floatx": "float16", "backend": "torch"}'
+# What is left of the settings, and of the user's keras.json, when both libraries run.
+LOOK = """
+import json, os
+from common.runtime import keras, tf
+tf.constant(1)
+print(json.dumps([keras.backend.backend(), keras.backend.floatx(), dict(os.environ)]))
+"""
+
+
+def test_settings_are_dropped_before_a_library_reads_them(tmp_path):
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras/keras.json").write_text(KERAS_JSON, encoding="utf-8")
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    environment = os.environ | DROPPED | home | {"PYTHONPATH": str(ROOT / "stages")}
+    command = [sys.executable, "-c", LOOK]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    backend, floatx, left = json.loads(done.stdout)
+    assert (backend, floatx) == ("tensorflow", "float32")
+    assert DROPPED.items().isdisjoint(left.items())
+    assert done.stderr == ""
+
+
+def test_other_package_versions_and_settings_of_numpy_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    committed = (ROOT / "versions.txt").read_text(encoding="utf-8")
+    Path("versions.txt").write_text(committed, encoding="utf-8")
+    runtime.check_versions()
+    Path("versions.txt").write_text(committed + "dvc==0.1", encoding="utf-8")
+    said = r"error: dvc 3\.[\d.]+ is installed, but versions.txt says 0.1; install it with make env"
+    with pytest.raises(SystemExit, match=said):
+        runtime.check_versions()
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "AVX2")  # which NumPy has read already
+    with pytest.raises(SystemExit, match=r"^error: the environment variable OPENBLAS_CORETYPE"):
+        runtime.check_versions()
