@@ -132,6 +132,7 @@ def small_project(folder: Path) -> Project:
     """Commit in `folder` this project without results, with the small study's parameters."""
     project = copy_project(folder)
     project.run("git", "rm", "--quiet", "-r", "--ignore-unmatch", *RESULTS)
+    shutil.rmtree(folder / "remote", ignore_errors=True)  # a new repository ignores its files
     project.parameters = merge_dicts(project.parameters, SMALL)
     project.commit("Small")
     return project
