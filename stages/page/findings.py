@@ -630,9 +630,12 @@ def tabulate_noise(study: Study, curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_half(curve, seeds, kind: str) -> tuple[float | None, Interval | None]:
-    """Find where a rate falls below one half: this run's, other seeds'."""
+    """Find where a rate falls below one half: this run's, other seeds'.
+
+    The place is interpolated, so both must be measured at the same noise levels.
+    """
     half = crossing(curve[kind])
-    if kind not in seeds:
+    if kind not in seeds or set(curve.index) != set(seeds.index.get_level_values("noise_level")):
         return half, None
     halves = [crossing(rates.droplevel("seed")) for _, rates in seeds[kind].groupby("seed")]
     return half, prediction_interval([each for each in halves if each is not None])

@@ -32,7 +32,9 @@ def _rows(model, part: str) -> list[tuple]:
 
 
 def _row(layer, part: str) -> tuple:
-    activation = getattr(getattr(layer, "activation", None), "__name__", "")
+    function = getattr(layer, "activation", None)
+    # An activation may be a function, or a layer of its own.
+    activation = "" if function is None else getattr(function, "__name__", type(function).__name__)
     return (
         layer.name.replace("_", " "),
         type(layer).__name__,
