@@ -286,8 +286,10 @@ def test_stops_of_the_study_leave_no_process_and_the_next_run_goes_on(study):
                 process.send_signal(getattr(signal, how))
             if how == "SIGKILL":  # with all it has started
                 process.wait()
-                for each in running_in(study.folder):
-                    each.kill()
+                while left := running_in(study.folder):
+                    for each in left:
+                        with contextlib.suppress(psutil.NoSuchProcess):
+                            each.kill()
             wait_until(lambda: not running_in(study.folder), seconds=5)
             if how in ("SIGINT", "SIGTERM"):
                 output, _ = process.communicate()
