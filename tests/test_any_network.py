@@ -158,6 +158,13 @@ def test_changed_network_is_trained_and_saved(
         assert predictions.predicted.tolist() == outputs.argmax(axis=1).tolist()
 
 
+def test_images_that_are_too_small_are_explained(tensorflow, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prepare_study(14, 10)
+    with pytest.raises(SystemExit, match=r"layer convolution_3 of cnn .* too small for so many"):
+        train_cnn.main(read_params(train_cnn))
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_training_improves_and_repeats_its_bytes(tensorflow, tmp_path, monkeypatch, stage):
     """For whatever networks the stages have, on images of another size and of fewer classes."""

@@ -87,6 +87,7 @@ def make_network(layers: list, loss: str, optimizer: str, scores: dict, inputs) 
 def make_study(own=HELPS, classifiers=None, classes=10, **changes) -> Study:
     """Make a study of the published recipe, with made-up results; `changes` are its fields."""
     recipe = YAML(typ="safe").load(PUBLISHED / "recipe.yaml")
+    recipe["noise"]["levels"] = LEVELS
     scores = {"loss": 0.11, "accuracy": 0.98, "validation_loss": 0.12, "validation_accuracy": 0.99}
     scores |= {"test_loss": 0.03, "test_accuracy": 0.99}
     networks = {
@@ -393,6 +394,13 @@ def test_changed_training_silences_what_needs_its_recipe(tell, section):
     same_noise = section == "train_mlp"
     assert ("The same network was trained on images with noise" in report) == same_noise
     assert "Published: 99.20 %" in report, "the accuracy still compares"
+
+
+def test_other_noise_levels_silence_the_published_ones(tell):
+    assert "Published: 0.2–0.8" in tell()
+    report = tell(**change(make_study(), "eval_noise", "noise_levels", [0.0, 0.5]))
+    assert "differs from the published recipe in `eval_noise.noise_levels`.**" in report
+    assert "Published: 0.2–0.8" not in report
 
 
 def test_held_out_images_are_another_protocol(tell):

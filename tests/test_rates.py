@@ -48,10 +48,18 @@ def test_lead_within_two_deviations_does_not_count():
             "denoised": [0.9, 0.59, 0.61, 0.3],
             "denoised_std": [0.0, 0.04, 0.04, 0.04],
         },
-        index=[0.0, 0.2, 0.4, 0.6],
+        index=pd.Index([0.0, 0.2, 0.4, 0.6], name="noise_level"),
     )
     assert leading_levels(curve, "denoised", "noisy") == [0.4]
     assert leading_levels(curve, "noisy", "denoised") == [0.6]
+
+
+def test_lead_at_level_1_does_not_count():
+    curve = pd.DataFrame(
+        {"noisy": [0.5, 0.1], "noisy_std": 0.0, "denoised": [0.6, 0.2], "denoised_std": 0.0},
+        index=pd.Index([0.5, 1.0], name="noise_level"),
+    )
+    assert leading_levels(curve, "denoised", "noisy") == [0.5]
 
 
 def test_findings_say_where_denoising_helps():

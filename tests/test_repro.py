@@ -133,6 +133,25 @@ def test_the_longest_chain_starts_first_also_in_a_first_run(make_progress):
     assert make_progress(NEEDS, estimates, 2, {"mlp": 50}).take_ready() == ["mlp", "cnn"]
 
 
+def test_a_shorter_chain_starts_first_where_all_is_done_sooner(make_progress):
+    """With both long ones first, two workers would need 49 seconds."""
+    estimates = {"cell": 24, "mlp": 24, "cnn": 12, "noise": 12, "report": 1}
+    progress = make_progress(NEEDS, estimates, 2)
+    assert progress.take_ready() == ["cnn", "cell"]
+    assert "about 0:37 left" in progress.describe()
+
+
+def test_estimates_follow_what_other_stages_took(make_progress):
+    needs = {"cell@1": [], "cell@2": [], "cnn": ["cell@1"]}
+    progress = make_progress(needs, {"cell@1": 20, "cell@2": 20, "cnn": 15}, 1)
+    [first] = progress.take_ready()
+    progress.began[first] -= 40
+    Path("logs", f"{first}.log").write_text("Running stage 'cell':\n", encoding="utf-8")
+    progress.end(first, failed=False)
+    assert progress.expect("cell@2") == pytest.approx(40, abs=1)
+    assert progress.expect("cnn") == pytest.approx(30, abs=1)
+
+
 def test_the_time_left_follows_the_epochs(make_progress):
     progress = make_progress({"cnn": [], "report": ["cnn"]}, {"cnn": 500, "report": 7}, 2)
     assert progress.take_ready() == ["cnn"]

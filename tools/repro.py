@@ -35,7 +35,7 @@ except ModuleNotFoundError as error:
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = Path("logs")
-DURATIONS = LOGS / "durations.json"  # seconds that each stage took
+DURATIONS = LOGS / "durations.json"  # seconds that each stage took; of a matrix, its last cell
 STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 PAUSE = 0.2  # seconds between two looks
 PATIENCE = 3  # seconds that a stop leaves DVC to end by itself
@@ -119,19 +119,28 @@ class Progress:
     def __init__(self, needs: dict[str, list[str]], estimates: dict[str, float], workers: int):
         """Begin a run of the stages in `needs`.
 
-        `needs` maps a stage to those it waits for, in running order. `estimates` has the seconds
-        of each in a first run.
+        `needs` maps a stage to those it waits for, in running order. `estimates` has about the
+        seconds of each.
         """
-        self.needs, self.workers = needs, workers
+        self.needs, self.estimates, self.workers = needs, estimates, workers
         self.durations = read_json(DURATIONS)
-        self.expected = estimates | self.durations
+        self.took = {}  # seconds of each stage that this run has computed
         self.began, self.ended, self.failed = {}, [], []
         self.start = self.spoken = time.monotonic()
         self.console = Console(soft_wrap=True, highlight=False, markup=False)
 
+    def expect(self, name: str) -> float:
+        """Return the seconds that a stage takes.
+
+        They are those of the last time; else the estimate, corrected by how far off others were.
+        """
+        estimated = sum(self.estimates[other] for other in self.took)
+        pace = sum(self.took.values()) / estimated if estimated else 1.0
+        return self.durations.get(name.split("@")[0], pace * self.estimates[name])
+
     def look(self, name: str) -> tuple[str, float]:
         """Return what a stage does, and its seconds left."""
-        left = self.expected[name]
+        left = self.expect(name)
         if name not in self.began:
             return "", left
         log = read_log(name)
@@ -145,31 +154,63 @@ class Progress:
             left = (int(total) - int(done)) * float(seconds)
         return line, max(1.0, left)
 
-    def measure(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Return the seconds left of each stage, and of its chain.
+    def measure(self) -> dict[str, float]:
+        """Return the seconds left of each stage that has not ended."""
+        return {name: self.look(name)[1] for name in self.needs if name not in self.ended}
 
-        Its chain is the stage and all that has to follow it, one after the other; where there are
-        several, the longest. Stages that have ended are left out.
+    def rank(self, left: dict[str, float]) -> list[str]:
+        """Return the stages that have not begun, those with the longest chains first.
+
+        A chain is a stage and what has to follow it, one after the other.
         """
-        left = {name: self.look(name)[1] for name in self.needs if name not in self.ended}
         chains = {}
         for name in reversed(left):
             later = [chains[other] for other in chains if name in self.needs[other]]
             chains[name] = left[name] + max(later, default=0.0)
-        return left, chains
+        waiting = [name for name in left if name not in self.began and name not in self.failed]
+        return sorted(waiting, key=chains.get, reverse=True)
+
+    def predict(self, left: dict[str, float], waiting: list[str]) -> float:
+        """Return the seconds until all is done.
+
+        Of the stages that can start, those come first that stand first in `waiting`.
+        """
+        ends = {name: left[name] for name in self.began}
+        waiting, undone, now = list(waiting), set(left), 0.0
+        while True:
+            ready = [name for name in waiting if undone.isdisjoint(self.needs[name])]
+            for name in ready[: max(0, self.workers - len(ends))]:
+                waiting.remove(name)
+                ends[name] = now + left[name]
+            if not ends:
+                return now
+            first = min(ends, key=ends.get)
+            now = ends.pop(first)
+            undone.remove(first)
 
     def take_ready(self) -> list[str]:
-        """Return the stages to start now: those that begin the longest chains."""
-        left, chains = self.measure()
-        known = {*self.began, *self.failed}
-        ready = [name for name in left if name not in known and not left.keys() & self.needs[name]]
-        ready.sort(key=chains.get, reverse=True)
-        ready = ready[: max(0, self.workers - len(self.began))]
-        for name in ready:
+        """Return the stages to start now: those with which all is done first."""
+        taken = []
+        while len(self.began) < self.workers:
+            left = self.measure()
+            waiting = self.rank(left)
+            ready = {}
+            for name in waiting:
+                if left.keys().isdisjoint(self.needs[name]):
+                    # The cells of a matrix are alike: the first stands for all.
+                    ready.setdefault(name.split("@")[0], name)
+            if not ready:
+                break
+            ends = {
+                first: self.predict(left, sorted(waiting, key=lambda name: name != first))
+                for first in ready.values()
+            }
+            name = min(ends, key=ends.get)
             self.began[name] = time.monotonic()
+            taken.append(name)
             if not self.console.is_terminal:
                 self.say(f"{name} runs")
-        return ready
+        return taken
 
     def say(self, text: str) -> None:
         self.spoken = time.monotonic()
@@ -177,9 +218,9 @@ class Progress:
 
     def describe(self) -> str:
         """Describe the run in a line, and each running stage in another."""
-        left, chains = self.measure()
-        seconds = max(sum(left.values()) / max(1, self.workers), *chains.values(), 0.0)
-        words = f"about {clock(seconds)} left" if self.workers else "no worker is left: waiting"
+        left = self.measure()
+        words = f"about {clock(self.predict(left, self.rank(left)))} left"
+        words = words if self.workers else "no worker is left: waiting"
         lines = [f"{len(self.ended)} of {len(self.needs)} stages, {words}"]
         width = max(map(len, self.began), default=0)
         for name in self.began:
@@ -201,9 +242,7 @@ class Progress:
         words = "from DVC's cache" if "is cached" in log else "unchanged"
         if "Running stage" in log:
             words = clock(took)
-            self.durations[name] = took
-            cell = name.split("@")[0]  # its other cells take as long
-            self.expected |= {o: took for o in self.needs if o.split("@")[0] == cell}
+            self.took[name] = self.durations[name.split("@")[0]] = took
             with contextlib.suppress(OSError):
                 DURATIONS.write_text(json.dumps(self.durations), encoding="utf-8")
         return self.say(f"{name}, {words} ({len(self.ended)} of {len(self.needs)})")

@@ -11,8 +11,8 @@ def explain_failure(kind, error, traceback) -> None:
         sys.stderr.write(f"error: {stage}: interrupted; repeat the command\n")
     elif issubclass(kind, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        reason = error.strerror or error
-        sys.stderr.write(f"error: {stage}: {where}{reason}; mend that, then repeat the command\n")
+        reason = f"{where}{error.strerror or error}"
+        sys.stderr.write(f"error: {stage}: {reason}; correct that, then repeat the command\n")
     else:
         sys.__excepthook__(kind, error, traceback)
 

@@ -28,11 +28,20 @@ def noise_curve(counts: pd.DataFrame, over: str = "draw") -> pd.DataFrame:
     return summarise_rates(rates).fillna(0.0)
 
 
+def drop_level_1(rates):
+    """Leave out level 1: every pixel is random there, so a lead is luck.
+
+    `rates` are a table or a series that noise_level indexes, perhaps with more.
+    """
+    return rates[rates.index.get_level_values("noise_level") < 1]
+
+
 def leading_levels(curve: pd.DataFrame, kind: str, other: str) -> list[float]:
-    """List the noise levels at which one kind leads another clearly.
+    """List the noise levels below 1 at which one kind leads another clearly.
 
     Clearly: by more than two standard deviations, those of both added as if independent.
     """
+    curve = drop_level_1(curve)
     lead = curve[kind] - curve[other]
     deviation = np.hypot(curve[f"{kind}_std"], curve[f"{other}_std"])
     return curve.index[lead > 2 * deviation].tolist()

@@ -6,7 +6,7 @@ metrics are any of Keras's, and mean what they mean to `fit`.
 
 To print values or to stop in a debugger inside a training step, write
 `tf.config.run_functions_eagerly(True)` in a stage before it calls `train`, and run the stage by
-hand: `python stages/train_mlp.py`. The numbers stay the same to the last digits; it is slower.
+hand: `python stages/train_mlp.py`. It is slower, and the last digits of the numbers may differ.
 """
 
 import math
@@ -69,8 +69,9 @@ def train(
     The columns are epoch, loss, the metrics, and the same on the validation images, as
     validation_loss. Those of the training images are means over the epoch while the weights
     change; a loss includes penalties. Ends the process with one line in the epoch in which one is
-    no longer finite.
+    no longer finite, or at once where a layer's output holds no numbers.
     """
+    refuse_empty_outputs(model)
     optimizer.build(model.trainable_variables)
 
     def train_step(inputs, targets):
@@ -107,6 +108,18 @@ def train(
         print(f"epoch {epoch}/{epochs}  {shown}  {seconds:.1f} s", flush=True)
     optimizer.finalize_variable_values(model.trainable_variables)  # of use_ema
     return pd.DataFrame(rows)
+
+
+def refuse_empty_outputs(model) -> None:
+    """End the process with one line where a layer's output holds no numbers."""
+    for layer in model.layers:
+        for output in keras.tree.flatten(getattr(layer, "output", ())):
+            if 0 in output.shape:
+                sys.exit(
+                    f"error: layer {layer.name} of {model.name} has an output of shape "
+                    f"{output.shape[1:]}: the images are too small for so many layers; "
+                    'leave one out, or give the convolutions padding="same"'
+                )
 
 
 def evaluate(model, loss, metrics, data) -> dict[str, float]:

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from common.rates import KINDS, crossing, leading_levels, noise_curve, summarise_rates
+from common.rates import (
+    KINDS,
+    crossing,
+    drop_level_1,
+    leading_levels,
+    noise_curve,
+    summarise_rates,
+)
 from page.statistics import (
     MARGIN,
     UNLIKELY,
@@ -234,20 +241,6 @@ def name_levels(levels: Iterable[float], measured: Iterable[float]) -> str:
     return "at levels " + ", ".join(f"{level:g}" for level in levels)
 
 
-def drop_level_1(rates):
-    """Leave out level 1, which does not count.
-
-    Every pixel is random there, so a lead is luck. `rates` are a table or a series that noise_level
-    indexes, perhaps with more.
-    """
-    return rates[rates.index.get_level_values("noise_level") < 1]
-
-
-def find_help(curve: pd.DataFrame) -> list[float]:
-    """List the levels at which denoising helps."""
-    return leading_levels(drop_level_1(curve), "denoised", "noisy")
-
-
 # Published numbers
 
 
@@ -292,8 +285,7 @@ def find_published(study: Study) -> Published:
 def own_number(study: Study, network: str, measure: str) -> float | None:
     """Return this run's number beside a published one."""
     if network == "noise":
-        counts = study.counts[study.counts.classifier == study.first]
-        return ENDS[measure](find_help(noise_curve(counts)), default=None)
+        return study.noise[measure]
     if network == "sweep":
         return float(study.cells.loc[study.cells.validation_accuracy.idxmax(), measure])
     return study.networks[network].scores[measure]
@@ -581,7 +573,7 @@ def find_noise(study: Study) -> Noise:
     }
     rates = pd.DataFrame({name: each.denoised for name, each in by_class.items()})
     gain = largest_gain(curve)
-    helps = find_help(curve)
+    helps = leading_levels(curve, "denoised", "noisy")
     starts = Counter(map(min, leads_of_seeds(seeds)))
     filter_leads, filter_trails, filter_seeds = compare_filter(curve, seeds)
     same = study.first == "cnn" and study.same("cnn", "autoencoder")

@@ -77,7 +77,7 @@ class Study:
     def deviations(self) -> dict[str, list[str]]:
         """What differs from the published recipe, by area.
 
-        Areas are the images, the protocol, and each training.
+        Areas are the images, the protocol, each training, and the noise levels.
         """
         recipe, data = self.recipe, self.recipe["data"]
         changed = find_changes(recipe, self.parameters)
@@ -103,6 +103,9 @@ class Study:
                     found[name].append(f"the {part} of the {NAMES[name]}")
         if set(self.cells.parameters) != {recipe["sweep"]["parameters"]}:
             found["sweep"].append("the layers of the large perceptron")
+        levels = self.parameters["eval_noise"]["noise_levels"]
+        other = sorted(levels) != recipe["noise"]["levels"]
+        found["noise"] = ["`eval_noise.noise_levels`"] if other else []
         return found
 
     def same(self, *areas: str) -> bool:
@@ -111,7 +114,7 @@ class Study:
 
     def compares(self, network: str, measure: str) -> bool:
         """Say whether a published number measures what this run's does."""
-        if self.deviations["images"]:
+        if self.deviations["images"] or (network == "noise" and self.deviations["noise"]):
             return False
         if measure.startswith("validation") and self.deviations["protocol"]:
             return False
