@@ -7,6 +7,7 @@ What a stage prints is in logs/STAGE.log.
 import argparse
 import concurrent.futures
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -35,11 +36,12 @@ except ModuleNotFoundError as error:
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = Path("logs")
-DURATIONS = LOGS / "durations.json"  # seconds that each stage took; of a matrix, its last cell
+DURATIONS = LOGS / "durations.json"  # seconds each stage last took; a matrix has one entry
 STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
-PAUSE = 0.2  # seconds between two looks
+PAUSE = 0.2  # seconds between two checks
 PATIENCE = 3  # seconds that a stop leaves DVC to end by itself
-HEARTBEAT = 30  # seconds between two words in a log about what runs
+HEARTBEAT = 30  # seconds of silence after which a file or pipe gets the status
+LONG = 10  # seconds of an estimate from which a stage shows how fast this machine is
 TRAINING = 2 << 30  # bytes of memory that a training takes at most
 BUSY = "is busy, it is being blocked by|Unable to acquire lock"
 EPOCH = re.compile(r"epoch (\d+)/(\d+)  (.*)  ([\d.]+) s")
@@ -85,7 +87,8 @@ def run_stage(name: str, folder: str, stop: str) -> int:
     with Path(folder, "logs", f"{name}.log").open("w+", encoding="utf-8", errors="replace") as log:
         streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
         while not Path(folder, stop).exists():
-            log.truncate(0)
+            log.seek(0)
+            log.truncate()
             dvc = subprocess.Popen(command, **options, **streams)
             while dvc.poll() is None:
                 if Path(folder, stop).exists():
@@ -94,6 +97,7 @@ def run_stage(name: str, folder: str, stop: str) -> int:
             log.seek(0)
             if not (dvc.returncode and re.search(BUSY, log.read())):
                 return dvc.returncode
+            time.sleep(1)
     return 1
 
 
@@ -114,36 +118,34 @@ def read_json(path: Path) -> dict:
 
 
 class Progress:
-    """Show what a run has done and has left to do."""
+    """Plan a run, and show how far it is."""
 
     def __init__(self, needs: dict[str, list[str]], estimates: dict[str, float], workers: int):
         """Begin a run of the stages in `needs`.
 
-        `needs` maps a stage to those it waits for, in running order. `estimates` has about the
-        seconds of each.
+        `needs` maps a stage to those it waits for, in running order; `estimates` maps it to its
+        seconds in dvc.yaml.
         """
         self.needs, self.estimates, self.workers = needs, estimates, workers
         self.durations = read_json(DURATIONS)
         self.took = {}  # seconds of each stage that this run has computed
         self.began, self.ended, self.failed = {}, [], []
-        self.start = self.spoken = time.monotonic()
+        self.start = self.printed = time.monotonic()
         self.console = Console(soft_wrap=True, highlight=False, markup=False)
 
     def expect(self, name: str) -> float:
         """Return the seconds that a stage takes.
 
-        They are those of the last time; else the estimate, corrected by how far off others were.
+        What it last took here; else its estimate, times what others took over their estimates.
         """
-        estimated = sum(self.estimates[other] for other in self.took)
-        pace = sum(self.took.values()) / estimated if estimated else 1.0
+        known = [other for other in self.took if self.estimates[other] >= LONG]
+        estimated = sum(self.estimates[other] for other in known)
+        pace = sum(self.took[other] for other in known) / estimated if known else 1.0
         return self.durations.get(name.split("@")[0], pace * self.estimates[name])
 
-    def look(self, name: str) -> tuple[str, float]:
-        """Return what a stage does, and its seconds left."""
-        left = self.expect(name)
-        if name not in self.began:
-            return "", left
-        log = read_log(name)
+    def read_status(self, name: str) -> tuple[str, float]:
+        """Return what a running stage does, and its seconds left."""
+        left, log = self.expect(name), read_log(name)
         if re.search(BUSY, log):
             return "waits for another DVC command", left
         *_, line = "runs", *re.findall(r"^(?:epoch|noise level) .*", log, re.M)
@@ -156,10 +158,14 @@ class Progress:
 
     def measure(self) -> dict[str, float]:
         """Return the seconds left of each stage that has not ended."""
-        return {name: self.look(name)[1] for name in self.needs if name not in self.ended}
+        return {
+            name: self.read_status(name)[1] if name in self.began else self.expect(name)
+            for name in self.needs
+            if name not in self.ended
+        }
 
     def rank(self, left: dict[str, float]) -> list[str]:
-        """Return the stages that have not begun, those with the longest chains first.
+        """List the stages that have not begun, the longest chains first.
 
         A chain is a stage and what has to follow it, one after the other.
         """
@@ -170,13 +176,17 @@ class Progress:
         waiting = [name for name in left if name not in self.began and name not in self.failed]
         return sorted(waiting, key=chains.get, reverse=True)
 
-    def predict(self, left: dict[str, float], waiting: list[str]) -> float:
-        """Return the seconds until all is done.
+    def list_ready(self, left: dict[str, float]) -> list[str]:
+        """List the stages that can start, the longest chains first."""
+        return [name for name in self.rank(left) if left.keys().isdisjoint(self.needs[name])]
 
-        Of the stages that can start, those come first that stand first in `waiting`.
+    def predict(self, left: dict[str, float], first: str = "") -> float:
+        """Return the seconds until all is done if `first` starts next.
+
+        After it, free workers take the stages in the order of `rank`.
         """
-        ends = {name: left[name] for name in self.began}
-        waiting, undone, now = list(waiting), set(left), 0.0
+        waiting = sorted(self.rank(left), key=lambda name: name != first)
+        ends, undone, now = {name: left[name] for name in self.began}, set(left), 0.0
         while True:
             ready = [name for name in waiting if undone.isdisjoint(self.needs[name])]
             for name in ready[: max(0, self.workers - len(ends))]:
@@ -184,48 +194,41 @@ class Progress:
                 ends[name] = now + left[name]
             if not ends:
                 return now
-            first = min(ends, key=ends.get)
-            now = ends.pop(first)
-            undone.remove(first)
+            done = min(ends, key=ends.get)
+            now = ends.pop(done)
+            undone.remove(done)
 
     def take_ready(self) -> list[str]:
-        """Return the stages to start now: those with which all is done first."""
+        """Begin the stages with which the run ends soonest; return them."""
         taken = []
         while len(self.began) < self.workers:
-            left = self.measure()
-            waiting = self.rank(left)
-            ready = {}
-            for name in waiting:
-                if left.keys().isdisjoint(self.needs[name]):
-                    # The cells of a matrix are alike: the first stands for all.
-                    ready.setdefault(name.split("@")[0], name)
-            if not ready:
+            left, candidates = self.measure(), {}
+            for name in self.list_ready(left):
+                # The cells of a matrix are alike: the first stands for all.
+                candidates.setdefault(name.split("@")[0], name)
+            if not candidates:
                 break
-            ends = {
-                first: self.predict(left, sorted(waiting, key=lambda name: name != first))
-                for first in ready.values()
-            }
-            name = min(ends, key=ends.get)
+            name = min(candidates.values(), key=functools.partial(self.predict, left))
             self.began[name] = time.monotonic()
             taken.append(name)
             if not self.console.is_terminal:
-                self.say(f"{name} runs")
+                self.print(f"{name} runs")
         return taken
 
-    def say(self, text: str) -> None:
-        self.spoken = time.monotonic()
-        self.console.print(f"{clock(self.spoken - self.start):>6}  {text}")
+    def print(self, text: str) -> None:
+        self.printed = time.monotonic()
+        self.console.print(f"{clock(self.printed - self.start):>6}  {text}")
 
     def describe(self) -> str:
         """Describe the run in a line, and each running stage in another."""
         left = self.measure()
-        words = f"about {clock(self.predict(left, self.rank(left)))} left"
-        words = words if self.workers else "no worker is left: waiting"
+        words = f"about {clock(self.predict(left))} left"
+        words = words if self.workers else "no worker is there: waiting"
         lines = [f"{len(self.ended)} of {len(self.needs)} stages, {words}"]
         width = max(map(len, self.began), default=0)
         for name in self.began:
-            words, seconds = self.look(name)
-            lines.append(f"  {name:{width}}  {words}  {clock(seconds)} left")
+            status, seconds = self.read_status(name)
+            lines.append(f"  {name:{width}}  {status}  {clock(seconds)} left")
         return "\n".join(lines)
 
     def __rich__(self) -> Text:
@@ -233,11 +236,12 @@ class Progress:
         return Text(f"{passed:>6}  {self.describe()}", no_wrap=True, overflow="ellipsis")
 
     def end(self, name: str, failed: bool) -> None:
-        """Say what became of a stage that has ended."""
+        """Note that a stage has ended, and print what became of it."""
         took, log = time.monotonic() - self.began.pop(name), read_log(name)
         if failed:
             self.failed.append(name)
-            return self.say(f"{name} failed")
+            self.print(f"{name} failed")
+            return
         self.ended.append(name)
         words = "from DVC's cache" if "is cached" in log else "unchanged"
         if "Running stage" in log:
@@ -245,10 +249,10 @@ class Progress:
             self.took[name] = self.durations[name.split("@")[0]] = took
             with contextlib.suppress(OSError):
                 DURATIONS.write_text(json.dumps(self.durations), encoding="utf-8")
-        return self.say(f"{name}, {words} ({len(self.ended)} of {len(self.needs)})")
+        self.print(f"{name}, {words} ({len(self.ended)} of {len(self.needs)})")
 
     def conclude(self) -> int:
-        """Say how the run ended, with logs; return the exit code."""
+        """Print how the run ended, with logs; return the exit code."""
         for name in self.failed:
             log = read_log(name)
             lines = "\n  ".join(log.splitlines()[-12:])
@@ -260,44 +264,48 @@ class Progress:
         if skipped := [name for name in self.needs if name not in self.ended + self.failed]:
             print(f"skipped: {', '.join(skipped)}", file=sys.stderr)
         if not self.failed:
-            self.say("done; open report.html" if "report" in self.ended else "done")
+            self.print("done; open report.html" if "report" in self.ended else "done")
         return 1 if self.failed else 0
 
 
 def find_workers(count: int, scheduler: str | None) -> tuple:
-    """Return an executor, and a function that counts its workers."""
+    """Return an executor, and a function that counts the stages it runs at once."""
     if not scheduler:
         return concurrent.futures.ThreadPoolExecutor(count), lambda: count
     try:
         distributed = importlib.import_module("distributed")  # optional, and takes a second
         client = distributed.Client(scheduler, timeout=5)
-        client.wait_for_workers(1, timeout=5)
     except ModuleNotFoundError:
         sys.exit(f"error: --scheduler: first {sys.executable} -m pip install distributed")
     except (OSError, ValueError):
-        sys.exit(f"error: {scheduler}: no Dask cluster with a worker answers there")
+        sys.exit(f"error: {scheduler}: no Dask cluster answers there")
     return client.get_executor(pure=False), lambda: sum(client.nthreads().values())
 
 
 def run(progress: Progress, scheduler: str | None) -> int:
     """Run the stages, one for each worker; return the exit code."""
-    executor, count_workers = find_workers(progress.workers, scheduler)
+    executor, count_slots = find_workers(progress.workers, scheduler)
     stop, futures = LOGS / f"stop-{uuid.uuid4().hex}", {}
     try:
         with Live(progress, console=progress.console, transient=True, auto_refresh=False) as live:
             while True:
-                progress.workers = count_workers()
+                progress.workers = count_slots()
                 for name in progress.take_ready():
                     futures[name] = executor.submit(run_stage, name, str(ROOT), str(stop))
-                if progress.workers and not futures:
+                if not futures and not progress.list_ready(progress.measure()):
                     break
+                if not futures:  # no worker is there
+                    time.sleep(PAUSE)
                 concurrent.futures.wait(futures.values(), timeout=PAUSE)
                 for name in [name for name, future in futures.items() if future.done()]:
-                    progress.end(name, failed=futures.pop(name).result() != 0)
+                    future = futures.pop(name)
+                    if problem := future.exception():  # of a worker, not of the stage
+                        progress.print(f"{name}: {problem!r}")
+                    progress.end(name, failed=problem is not None or future.result() != 0)
                 live.refresh()
-                is_quiet = time.monotonic() - progress.spoken > HEARTBEAT
+                is_quiet = time.monotonic() - progress.printed > HEARTBEAT
                 if is_quiet and not progress.console.is_terminal:
-                    progress.say(progress.describe())
+                    progress.print(progress.describe())
     finally:
         stop.touch()
         executor.shutdown()  # waits until all stages have ended
@@ -313,7 +321,7 @@ def open_study(targets: list[str]) -> tuple:
     reason = ""
     while True:
         try:
-            repo = Repo(str(ROOT))
+            repo = Repo(str(ROOT), _wait_for_lock=True)  # as --wait-for-lock does
             notes = Path(repo.tmp_dir, "rwlock")  # who uses which file
             with repo.lock:
                 if notes.exists() and not read_json(notes):
@@ -359,11 +367,13 @@ def repro(targets: list[str], workers: int | None, scheduler: str | None) -> int
             estimates[stage.addressing] = (stage.meta or {}).get("seconds", 1.0)
     code = 0
     if needs:
-        print(f"{len(needs)} stages to run: {', '.join(needs)}", flush=True)
+        stages = "stage" if len(needs) == 1 else "stages"
+        print(f"{len(needs)} {stages} to run: {', '.join(needs)}", flush=True)
     if len(needs) > 1:  # a single one checks its own
         code = subprocess.run([sys.executable, "tools/check_params.py"]).returncode
     if needs and not code:
-        code = run(Progress(needs, estimates, workers or count_workers()), scheduler)
+        workers = workers or (1 if len(needs) == 1 else count_workers())
+        code = run(Progress(needs, estimates, workers), scheduler)
     if not code:
         order_lock(repo, [stage.addressing for stage in plan_repro(graph)])
     if not needs:
