@@ -16,9 +16,11 @@ from common.params import Distinct, Params, Threads, read_file
 from common.rates import KINDS
 from common.runtime import set_up
 from page import browser, figures, page, text
-from page.findings import TRAINED, Findings, analyse, summarise_sweep
+from page.denoising import TRAINED
+from page.findings import Findings, analyse, summarise_sweep
 from page.networks import describe_layers
 from page.study import SECTIONS, Network, Study
+from page.words import name_loss
 
 
 class ReportParams(Params):
@@ -148,8 +150,8 @@ def show_mistakes(worst: pd.DataFrame, images: np.ndarray) -> list[dict]:
     """Gather mistakes in rows of five, with what was taken for what."""
     pixels = np.rint(images[worst.image, ..., 0] * 255).astype(np.uint8)
     notes = [(note, False) for note in worst.note]
-    halves = slice(5), slice(5, None)
-    return [{"kind": "", "pixels": pixels[half], "notes": notes[half]} for half in halves]
+    rows = slice(5), slice(5, None)
+    return [{"kind": "", "pixels": pixels[row], "notes": notes[row]} for row in rows]
 
 
 def draw(study: Study, found: Findings, images: np.ndarray) -> dict[str, str]:
@@ -162,7 +164,7 @@ def draw(study: Study, found: Findings, images: np.ndarray) -> dict[str, str]:
         drawings[name] = figures.save(figure, name)
 
     accuracies, losses = ["accuracy", "validation_accuracy"], ["loss", "validation_loss"]
-    loss = text.name_loss(study.networks["autoencoder"].loss)
+    loss = name_loss(study.networks["autoencoder"].loss)
     for network, name, measures, label in (
         ("mlp", "figure_01_perceptron", accuracies, "accuracy"),
         ("cnn", "cnn", accuracies, "accuracy"),
@@ -171,9 +173,9 @@ def draw(study: Study, found: Findings, images: np.ndarray) -> dict[str, str]:
         own, published = study.networks[network].history, study.published_log(network)
         save(name, figures.history(own, published, measures, label))
     save("figure_02_sweep", figures.sweep(study.cells, decay.summary, decay.hinton))
-    if decay.runs is not None:
-        summary = summarise_sweep(decay.runs)
-        save("replicates", figures.sweep(decay.runs, summary, decay.hinton))
+    if decay.sweeps is not None:
+        summary = summarise_sweep(decay.sweeps)
+        save("replicates", figures.sweep(decay.sweeps, summary, decay.hinton))
     save("figure_03_autoencoder", figures.autoencoder(study.networks["autoencoder"].layers))
     for level, rows in show_levels(study).items():
         save(f"figures_04-14_noise_{level}", figures.digits(rows))

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from scipy import stats
 
 from common.rates import noise_curve, noise_findings
-from page import findings, statistics, text
+from page import denoising, findings, published, statistics, text
 from page.study import Network, Study
 
 PUBLISHED = Path(__file__).parents[1] / "published"
@@ -258,7 +258,7 @@ def test_published_numbers_are_judged_by_other_seeds(tell):
     report = tell(trainings=trainings)
     assert "The published 99.20 % could well be one of these runs (p = 1.00)" in report
     assert "The published 97.20 % is unlikely to be one of these runs (p < 0.01)" in report
-    fits = findings.find_published(make_study(trainings=trainings)).fits
+    fits = published.find_published(make_study(trainings=trainings)).fits
     assert fits["mlp_test_accuracy"].runs == 10
     assert "sweep_hinton" not in fits, "Hinton did not run this recipe"
 
@@ -269,11 +269,11 @@ def test_levels_of_help_are_judged_by_the_seeds_that_have_them():
     late.loc[(late.noise_level == 0.2) & (late.kind == "noisy"), "rate"] = 0.99
     rates = pd.concat([early, late])
     seeds = rates.pivot(index=["seed", "noise_level"], columns="kind", values="rate")
-    assert findings.leads_of_seeds(seeds) == [[0.2, 0.4, 0.6]] * 2 + [[0.4, 0.6]] * 3
-    fit = findings.judge_level(seeds, "helps_from", 0.2)
+    assert denoising.leads_of_seeds(seeds) == [[0.2, 0.4, 0.6]] * 2 + [[0.4, 0.6]] * 3
+    fit = published.judge_level(seeds, "helps_from", 0.2)
     assert (fit.runs, fit.low, fit.high, fit.p) == (5, 0.2, 0.4, 0.4)
-    assert findings.judge_level(seeds, "helps_to", 0.8).verdict == "is unlikely to be"
-    assert findings.judge_level(seeds[:0], "helps_to", 0.8) is None
+    assert published.judge_level(seeds, "helps_to", 0.8).verdict == "is unlikely to be"
+    assert published.judge_level(seeds[:0], "helps_to", 0.8) is None
 
 
 # Noise
@@ -320,10 +320,10 @@ def test_report_says_what_denoising_costs_on_clean_images(tell):
 
 
 def test_band_and_levels_of_one_half_are_those_of_further_seeds():
-    noise = findings.find_noise(make_study())
+    noise = denoising.find_noise(make_study())
     expected = statistics.prediction_interval([0.9 + 0.001 * seed for seed in np.arange(10) - 4.5])
     assert tuple(noise.band.loc[0.2, ["noisy_low", "noisy_high"]]) == pytest.approx(expected[1:3])
-    own, further = noise.halves["noisy"]
+    own, further = noise.half_levels["noisy"]
     assert own == pytest.approx(0.45, abs=0.001)
     assert further.low < 0.45 < further.high
 

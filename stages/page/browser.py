@@ -139,9 +139,9 @@ def pack_network(network: keras.Model, samples: np.ndarray, shares: int | None =
     hardest = int(answers.max(axis=1).argmin())
     return {
         "steps": steps,
-        "weights": _encode_halves(np.concatenate([np.zeros(0), *weights])),
+        "weights": _encode_float16(np.concatenate([np.zeros(0), *weights])),
         "sample": hardest,
-        "answer": _encode_halves(answers[hardest]),
+        "answer": _encode_float16(answers[hardest]),
     }
 
 
@@ -313,7 +313,7 @@ TRANSLATIONS = {
 }
 
 
-def _encode_halves(values: np.ndarray) -> str:
+def _encode_float16(values: np.ndarray) -> str:
     with np.errstate(over="ignore"):  # then the browser's answer differs, and the page says so
         return _encode(values.astype("<f2"))
 

@@ -99,7 +99,7 @@ def difference_of_shares(first: float, second: float, images: int) -> Interval:
 
 
 def best_of_sets(groups: Sequence[Sequence[float]], size: int) -> pd.Series | None:
-    """Distribute the best of sets that take `size` values of each group.
+    """Return how the best of sets with `size` values of each group is distributed.
 
     All possible sets count, each as often as any other. Indexed by value, rising: the share of
     sets whose best is at most this. None where a group has too few values to vary the sets.

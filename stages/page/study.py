@@ -141,12 +141,12 @@ class Study:
         return self.sweeps[self.sweeps.recipe == "published"]
 
     def other_rates(self, classifier: str, recipe: str = "published") -> pd.DataFrame:
-        """Return rates, indexed by seed and noise_level; columns are the kinds measured."""
+        """Return rates, indexed by seed and noise_level; columns are the kinds."""
         rows = self.rates[(self.rates.recipe == recipe) & (self.rates.classifier == classifier)]
         if not (classifier in NAMES and self.same(classifier, "autoencoder")):
             rows = rows[:0]
         table = rows.pivot(index=["seed", "noise_level"], columns="kind", values="rate")
-        return table.reindex(columns=KINDS).dropna(axis=1, how="all")
+        return table.reindex(columns=KINDS)
 
 
 def find_changes(recipe: dict, parameters: dict) -> dict[str, list[str]]:

@@ -1,42 +1,22 @@
 """The report's text, Markdown: findings filled into `report.md.j2`, and its tables."""
 
+import inspect
 import json
 import re
-from collections.abc import Sequence
 
 import pandas as pd
 
 from common.rates import KINDS
-from page.findings import Findings, Noise, percent
+from page import words
+from page.denoising import Noise
+from page.findings import Findings
 from page.page import fill_in
-from page.statistics import UNLIKELY, Interval
+from page.statistics import UNLIKELY
 from page.study import Study, flatten
-
-LOSSES = {
-    "CategoricalCrossentropy": "cross-entropy",
-    "BinaryCrossentropy": "binary cross-entropy",
-    "MeanSquaredError": "mean squared error",
-}
 
 
 def write(study: Study, found: Findings) -> str:
     """Write report.md. An unknown name in its template raises jinja2.UndefinedError."""
-    wording = [
-        call,
-        chance,
-        count,
-        decibel,
-        enumerate_words,
-        four,
-        name_loss,
-        number,
-        percent,
-        percent_1,
-        points,
-        surely,
-        three,
-        two,
-    ]
     text = fill_in(
         "report.md.j2",
         study=study,
@@ -46,77 +26,9 @@ def write(study: Study, found: Findings) -> str:
         found=found,
         tables=tabulate_figures(study, found),
         made_of=[list_parameters(study.parameters), study.versions],
-        **{function.__name__: function for function in wording},
+        **dict(inspect.getmembers(words, inspect.isfunction)),
     )
     return re.sub(r"\n{3,}", "\n\n", text)
-
-
-# Words
-
-
-def two(value: float) -> str:
-    return f"{value:.2f}"
-
-
-def four(value: float) -> str:
-    return f"{value:.4f}"
-
-
-def percent_1(share: float) -> str:
-    return percent(share, 1)
-
-
-def points(share: float) -> str:
-    return f"{number(share)} percentage points"
-
-
-def number(share: float, sign: str = "") -> str:
-    """Write a difference of shares in hundredths; `sign` "+" shows it always."""
-    rounded = round(100 * share, 2) + 0.0  # −0.0 + 0.0 is 0.0
-    return f"{rounded:{sign}.2f}".replace("-", "−")
-
-
-def surely(gap: Interval) -> str:
-    """State the interval of a difference, and what it rests on."""
-    ends = sorted([abs(gap.low), abs(gap.high)]) if gap.verdict != "unclear" else gap[1:3]
-    basis = f"from {gap.runs} runs of each" if gap.runs else "as far as the test images tell"
-    return f"(95\u00a0%: {number(ends[0])} to {number(ends[1])}, {basis})"
-
-
-def chance(probability: float) -> str:
-    return f"p = {probability:.2f}" if probability >= 0.01 else "p < 0.01"
-
-
-def count(size: int, word: str) -> str:
-    """Write a number with what it counts, such as "15 trainings"."""
-    return f"{size:,} {word}{'s' if size != 1 else ''}"
-
-
-def enumerate_words(words: Sequence) -> str:
-    """Join words as a sentence does: "a, b and c"."""
-    *most, last = map(str, words)
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def call(label: str) -> str:
-    """Word a classifier's label inside a sentence: "the CNN", "the perceptron"."""
-    return f"the {label[0].lower() + label[1:] if label[1:2].islower() else label}"
-
-
-def decibel(value: float) -> str:
-    return f"{value:.1f}\u00a0dB" if value < 1000 else "no noise"
-
-
-def three(level: dict, suffix: str, form) -> str:
-    """Enumerate what was measured of noisy, filtered and denoised images."""
-    return enumerate_words([form(level[f"{kind}{suffix}"]) for kind in KINDS])
-
-
-def name_loss(loss: str) -> str:
-    return LOSSES.get(loss, f"loss ({loss})")
-
-
-# Tables
 
 
 def tabulate_figures(study: Study, found: Findings) -> dict[str, pd.DataFrame]:
@@ -136,8 +48,8 @@ def tabulate_figures(study: Study, found: Findings) -> dict[str, pd.DataFrame]:
         "confusion": count_readings(study),
         "published": found.published.numbers.drop(columns="name"),
     }
-    if found.decay.runs_summary is not None:
-        tables["replicates"] = found.decay.runs_summary
+    if found.decay.sweeps_summary is not None:
+        tables["replicates"] = found.decay.sweeps_summary
     return tables
 
 

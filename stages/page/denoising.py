@@ -1,0 +1,343 @@
+"""What noise, a filter and denoising do to the readings (4b to 4d)."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from common.rates import (
+    KINDS,
+    crossing,
+    drop_level_1,
+    leading_levels,
+    noise_curve,
+    summarise_rates,
+)
+from page.statistics import (
+    Interval,
+    confidence_interval,
+    difference,
+    difference_of_shares,
+    majority_is_clear,
+    prediction_interval,
+)
+from page.study import Study
+from page.words import describe_noise, name_levels
+
+TRAINED = "CNN, trained on noise"  # the name of its curve
+
+
+@dataclass(frozen=True)
+class Noise:
+    headline: str
+    levels: list[dict]
+    half_levels: dict[
+        str, tuple[float | None, Interval | None]
+    ]  # by kind: this run's, other seeds'
+    helps: list[float]  # levels at which denoising helps in this run
+    gain: dict  # the level at which denoising gains most
+    seeds: int
+    starts: list[tuple[float, int]]  # first level at which denoising leads, and in how many seeds
+    leads: str  # the levels at which it leads in clearly most seeds
+    lead_counts: pd.DataFrame  # in how many seeds what leads, at each level
+    filter_leads: str
+    filter_trails: str
+    filter_seeds: int  # 0: from this run's draws
+    clean: dict[str, Interval]  # what each kind costs on clean images
+    best_class: str
+    worst_class: str
+    curve: pd.DataFrame
+    notebook: pd.DataFrame | None
+    notebook_half: float | None
+    band: pd.DataFrame | None
+    by_class: dict[str, pd.DataFrame]
+    class_rates: pd.DataFrame
+    table: pd.DataFrame
+
+
+def find_noise(study: Study) -> Noise:
+    counts = study.counts[study.counts.classifier == study.first]
+    curve = noise_curve(counts)
+    seeds = study.other_rates(study.first)
+    table = tabulate_noise(study, curve)
+    by_class = {
+        name: noise_curve(counts[counts.label == label]) for label, name in enumerate(study.classes)
+    }
+    rates = pd.DataFrame({name: each.denoised for name, each in by_class.items()})
+    gain = largest_gain(curve)
+    helps = leading_levels(curve, "denoised", "noisy")
+    starts = Counter(map(min, leads_of_seeds(seeds)))
+    filter_leads, filter_trails, filter_seeds = compare_filter(curve, seeds)
+    same = study.first == "cnn" and study.same("cnn", "autoencoder")
+    return Noise(
+        headline=f"Denoising helps from noise level {helps[0]:g} to {helps[-1]:g}"
+        if helps
+        else "Denoising helps at no noise level",
+        levels=[{"level": level} | row.to_dict() for level, row in table.iterrows()],
+        half_levels={kind: find_half(curve, seeds, kind) for kind in KINDS},
+        helps=helps,
+        gain=gain,
+        seeds=seeds.index.get_level_values("seed").nunique(),
+        starts=sorted(starts.items()),
+        leads=name_clear_leads(seeds, "denoised", "noisy"),
+        lead_counts=list_leads(seeds),
+        filter_leads=filter_leads,
+        filter_trails=filter_trails,
+        filter_seeds=filter_seeds,
+        clean=find_clean_costs(curve, seeds, study.sizes["test_images"]),
+        best_class=rates.loc[gain["level"]].idxmax(),
+        worst_class=rates.loc[gain["level"]].idxmin(),
+        curve=curve,
+        notebook=study.notebook if same else None,
+        notebook_half=crossing(study.notebook.denoised) if same else None,
+        band=find_band(seeds, curve.index),
+        by_class=by_class,
+        class_rates=rates.melt(ignore_index=False, var_name="class", value_name="denoised"),
+        table=table,
+    )
+
+
+def tabulate_noise(study: Study, curve: pd.DataFrame) -> pd.DataFrame:
+    """Join what was measured at each noise level.
+
+    The first classifier's rates have no suffix.
+    """
+    counts = study.counts.groupby("classifier")
+    closeness = study.reconstruction.groupby(["noise_level", "kind"])[["ssim", "psnr"]].mean()
+    closeness = closeness.unstack("kind")
+    closeness.columns = [f"{kind}_{measure}" for measure, kind in closeness.columns]
+    parts = [noise_curve(counts.get_group(study.first), "label")[KINDS].add_suffix("_class_mean")]
+    for name, label in study.classifiers.items():
+        if name != study.first:
+            parts.append(noise_curve(counts.get_group(name)).add_suffix(study.suffixes[label]))
+    return curve.join([*parts, closeness])
+
+
+def find_half(curve, seeds, kind: str) -> tuple[float | None, Interval | None]:
+    """Find where a rate falls below one half: this run's, other seeds'.
+
+    The place is interpolated, so both must be measured at the same noise levels.
+    """
+    half = crossing(curve[kind])
+    if set(curve.index) != set(seeds.index.get_level_values("noise_level")):
+        return half, None
+    halves = [crossing(rates.droplevel("seed")) for _, rates in seeds[kind].groupby("seed")]
+    return half, prediction_interval([each for each in halves if each is not None])
+
+
+def find_band(seeds: pd.DataFrame, levels) -> pd.DataFrame | None:
+    """Give the 95 % interval of a further seed at each level.
+
+    Its ends lie in [0, 1]; the columns are noisy_low, noisy_high and so on. None for too few seeds.
+    """
+    rows = {}
+    for level, rates in seeds.groupby("noise_level"):
+        if level in levels and len(rates) > 1:
+            rows[level] = {}
+            for kind in seeds.columns:
+                low, high = np.clip(prediction_interval(rates[kind])[1:3], 0, 1)
+                rows[level] |= {f"{kind}_low": low, f"{kind}_high": high}
+    return pd.DataFrame.from_dict(rows, "index").rename_axis("noise_level") if rows else None
+
+
+def leads_of_seeds(seeds: pd.DataFrame) -> list[list[float]]:
+    """List, for each seed, the levels at which denoising leads.
+
+    Seeds without such a level are left out.
+    """
+    if seeds.empty:
+        return []
+    counting = drop_level_1(seeds)
+    ahead = counting[counting.denoised > counting.noisy].reset_index()
+    return ahead.groupby("seed").noise_level.apply(sorted).tolist()
+
+
+def count_leads(seeds: pd.DataFrame, kind: str, other: str) -> pd.DataFrame:
+    """Count the seeds in which `kind` leads, and all, by noise level."""
+    return (seeds[kind] > seeds[other]).groupby("noise_level").agg(["sum", "size"])
+
+
+def list_leads(seeds: pd.DataFrame) -> pd.DataFrame:
+    """Say in how many seeds what leads, by noise level."""
+    pairs = ("denoised", "noisy"), ("filtered", "noisy"), ("filtered", "denoised")
+    counts = {f"{kind} leads {other}": count_leads(seeds, kind, other) for kind, other in pairs}
+    columns = {
+        name: table["sum"].astype(str) + " of " + table["size"].astype(str)
+        for name, table in counts.items()
+        if len(table)
+    }
+    return pd.DataFrame(columns).rename_axis("noise level").reset_index()
+
+
+def name_clear_leads(seeds: pd.DataFrame, kind: str, other: str) -> str:
+    """Word the levels at which `kind` leads in clearly most seeds."""
+    counts = count_leads(drop_level_1(seeds), kind, other)
+    clear = [majority_is_clear(int(leads), int(runs)) for leads, runs in counts.to_numpy()]
+    return name_levels(counts.index[clear], counts.index)
+
+
+def compare_filter(curve: pd.DataFrame, seeds: pd.DataFrame) -> tuple[str, str, int]:
+    """Say where the median filter beats the autoencoder, and where not.
+
+    From as many seeds as the third number says; from this run's draws where it is 0.
+    """
+    runs = seeds.index.get_level_values("seed").nunique()
+    runs = runs if majority_is_clear(runs, runs) else 0  # fewer cannot tell
+
+    def name_leads(kind: str, other: str) -> str:
+        if runs:
+            return name_clear_leads(seeds, kind, other)
+        return name_levels(leading_levels(curve, kind, other), drop_level_1(curve).index)
+
+    return name_leads("filtered", "denoised"), name_leads("denoised", "filtered"), runs
+
+
+def find_clean_costs(curve, seeds, images: int) -> dict[str, Interval]:
+    """Say what filter and autoencoder cost on clean images, if measured."""
+    if 0 not in curve.index:
+        return {}
+    costs = {}
+    clean = seeds[seeds.index.get_level_values("noise_level") == 0]
+    for kind in "filtered", "denoised":
+        costs[kind] = difference_of_shares(curve.noisy[0], curve[kind][0], images)
+        if len(clean) > 1:
+            costs[kind] = confidence_interval(clean.noisy - clean[kind])
+    return costs
+
+
+def largest_gain(curve: pd.DataFrame) -> dict:
+    """Find the level at which denoising raises the rate most.
+
+    It is level 1 only where no other was measured.
+    """
+    gains = curve.denoised - curve.noisy
+    counting = drop_level_1(gains)
+    level = float(gains.idxmax() if counting.empty else counting.idxmax())
+    return {"level": level} | curve.loc[level].to_dict()
+
+
+@dataclass(frozen=True)
+class Ways:
+    """Training on noise against denoising, at the levels between 0 and 1."""
+
+    seeds: int
+    levels: int
+    ahead: int
+    behind: int
+    joint_ahead: int
+    most: Interval
+    most_level: float
+    most_rate: float
+    clean: Interval | None  # what training on noise costs on clean images
+    half_at: float | None
+
+
+@dataclass(frozen=True)
+class Robust:
+    headline: str
+    trained: str  # noise that this run's own first classifier trained on
+    ways: Ways | None
+    measured: bool  # whether other seeds that trained on noise compare with this run
+    others: list[dict]  # what denoising gains each further classifier
+    curves: dict[str, pd.DataFrame]
+
+
+def find_robust(study: Study, noise: Noise) -> Robust:
+    own = study.parameters["train_cnn"]["noise_level"] if study.first == "cnn" else None
+    counts = study.counts.groupby("classifier")
+    curves = {
+        label: noise_curve(counts.get_group(name)) for name, label in study.classifiers.items()
+    }
+    trained = study.other_rates("cnn", "robust") if study.first == "cnn" else pd.DataFrame()
+    ways = compare_ways(study.other_rates("cnn"), trained, noise.curve.index)
+    if len(trained):
+        rates = trained.stack().rename("rate").reset_index()
+        curves[TRAINED] = summarise_rates(rates)
+    if ways is None and own:
+        gains = "still gains from" if noise.helps else "needs no"
+        headline = f"Trained on noise, the network {gains} denoising"
+    elif ways is None:
+        headline = "What denoising gains each classifier"
+    elif ways.ahead == ways.levels and not ways.joint_ahead:
+        headline = "A network that trains on noise needs no denoising"
+    elif ways.ahead:
+        headline = (
+            f"Training on noise beats denoising at {ways.ahead} of {ways.levels} noise levels"
+        )
+    elif ways.behind:
+        headline = (
+            f"Denoising beats training on noise at {ways.behind} of {ways.levels} noise levels"
+        )
+    else:
+        headline = "Training on noise or denoising: no difference is shown"
+    return Robust(
+        headline=headline,
+        trained=describe_noise(own),
+        ways=ways,
+        measured=len(trained) > 0,
+        others=[
+            compare_gains(study, name, curves) for name in study.classifiers if name != study.first
+        ],
+        curves=curves,
+    )
+
+
+def compare_ways(own: pd.DataFrame, trained: pd.DataFrame, levels) -> Ways | None:
+    """Compare training on noise with denoising.
+
+    None where both were measured at no level. Both are indexed by seed and noise_level. Only levels
+    between 0 and 1 count: at 0 there is no noise, at 1 nothing but noise. A lead counts where the
+    95 % interval of the difference, widened for the number of levels (Bonferroni), lies above 0.
+    """
+    if own.empty or trained.empty:
+        return None
+    own, trained = (dict(iter(table.groupby("noise_level"))) for table in (own, trained))
+    shared = sorted(set(levels) & own.keys() & trained.keys())
+    noisy = [level for level in shared if 0 < level < 1]
+    if not noisy:
+        return None
+    leads, joint = {}, {}
+    for level in noisy:
+        alone = trained[level].noisy
+        leads[level] = difference(alone, own[level].denoised, len(noisy))
+        joint[level] = difference(trained[level].denoised, alone, len(noisy))
+    most = max(leads, key=lambda level: leads[level].middle)
+    clean = difference(own[0].noisy, trained[0].noisy) if 0 in shared else None
+    return Ways(
+        seeds=len(trained[most]),
+        levels=len(noisy),
+        ahead=sum(lead.verdict == "more" for lead in leads.values()),
+        behind=sum(lead.verdict == "less" for lead in leads.values()),
+        joint_ahead=sum(lead.verdict == "more" for lead in joint.values()),
+        most=leads[most],
+        most_level=most,
+        most_rate=float(trained[most].noisy.mean()),
+        clean=clean,
+        half_at=crossing(pd.Series({level: each.noisy.mean() for level, each in trained.items()})),
+    )
+
+
+def compare_gains(study: Study, name: str, curves: dict[str, pd.DataFrame]) -> dict:
+    """Compare what denoising gains a classifier with what it gains the first.
+
+    `verdict` is "more", "less" or "unclear": over seeds by a sign test, else over this run's draws
+    by two standard deviations. `ahead` of `seeds` gain more.
+    """
+    label, first = study.classifiers[name], study.classifiers[study.first]
+    gain, other = (largest_gain(curves[each]) for each in (label, first))
+    lead = gain["denoised"] - gain["noisy"] - other["denoised"] + other["noisy"]
+    deviations = [each[f"{kind}_std"] for each in (gain, other) for kind in ("denoised", "noisy")]
+    doubt = 2 * np.hypot.reduce(deviations)
+    more, less = lead > doubt, -lead > doubt
+    runs = [study.other_rates(each) for each in (name, study.first)]
+    runs = [drop_level_1(each) for each in runs if len(each)]
+    gains = [(each.denoised - each.noisy).groupby("seed").max() for each in runs]
+    leads = (gains[0] - gains[1]).dropna() if len(gains) == 2 else pd.Series(dtype=float)
+    seeds, ahead = len(leads), int((leads > 0).sum())
+    if majority_is_clear(seeds, seeds):  # so many seeds can tell
+        more, less = majority_is_clear(ahead, seeds), majority_is_clear(seeds - ahead, seeds)
+    else:
+        seeds = 0
+    verdict = "more" if more else "less" if less else "unclear"
+    return gain | {"name": label, "verdict": verdict, "seeds": seeds, "ahead": ahead}
