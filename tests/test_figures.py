@@ -64,7 +64,8 @@ def readings(classes: int, mistakes: int) -> pd.DataFrame:
 
 NUMBERS = pd.DataFrame(
     {"name": ["a", "b", "c"], "description": ["Network, test loss"] * 3, "published": 0.9}
-).assign(this_run=[0.91, 0.9, np.nan])
+).assign(this_run=[0.91, 0.9, np.nan], to=[0.93, np.nan, np.nan])
+NUMBERS["from"] = NUMBERS.to - 0.05
 OTHERS = pd.DataFrame({"name": ["a"] * 10, "value": np.linspace(0.89, 0.92, 10)})
 DENSE = ("hidden 1", (128,), "encoder"), ("code", (96,), "encoder"), ("pixels", (784,), "decoder")
 CONVOLUTIONS = (

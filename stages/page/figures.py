@@ -254,30 +254,33 @@ def small_rates(curves: dict[str, pd.DataFrame], columns: int, chance: float = 0
 def published(numbers: pd.DataFrame, others: pd.DataFrame) -> Figure:
     """Draw published numbers, this run's and those of other seeds.
 
-    `numbers` has the columns name, description, published and this_run, `others` name and value.
+    `numbers` has the columns name, description, published, this_run, from and to: where
+    further runs lie, NaN where that is not known. `others` has name and value.
     """
     lines = math.ceil(len(numbers) / 2)
     figure, axes = plt.subplots(lines, 2, squeeze=False, figsize=(5, 0.5 + 0.8 * lines))
     for panel in axes.flat[len(numbers) :]:
         panel.set_visible(False)
-    for panel, row in zip(axes.flat, numbers.itertuples(), strict=False):
-        values = others.loc[others["name"] == row.name, "value"]
+    for panel, row in zip(axes.flat, numbers.to_dict("records"), strict=False):
+        values = others.loc[others["name"] == row["name"], "value"]
+        band = {"color": GREY, "alpha": 0.25, "linewidth": 6, "solid_capstyle": "butt"}
+        panel.plot([row["from"], row["to"]], [0, 0], label="where further runs lie", **band)
         strips = {
             "other seeds": (values, "|", GREY, 10),
-            "this run": ([row.this_run], "o", COLOURS["this run"], 7),
-            "published": ([row.published], "D", COLOURS["published"], 9),
+            "this run": ([row["this_run"]], "o", COLOURS["this run"], 7),
+            "published": ([row["published"]], "D", COLOURS["published"], 9),
         }
         for label, (value, marker, colour, width) in strips.items():
             # Open marks, so that none hides another.
             style = {"color": colour, "markersize": width, "label": label, "fillstyle": "none"}
             panel.plot(value, [0] * len(value), marker, markeredgewidth=1.5, **style)
-        panel.set_title(textwrap.fill(row.description, 34), size="small")
+        panel.set_title(textwrap.fill(row["description"], 34), size="small")
         panel.set(yticks=[])
         panel.tick_params(labelsize="small")
         panel.spines["left"].set_visible(False)
         panel.xaxis.set_major_locator(MaxNLocator(2))
         panel.xaxis.set_major_formatter("{x:g}")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
