@@ -234,7 +234,7 @@ def main(params: ReportParams) -> None:
     rendered = page.render(written, drawings, levels, playground, reading)
     for name, table in tables.items():
         data.write_csv(figures.FOLDER / f"{name}.csv", table)
-    data.write_json("metrics/sweep_l2.json", {"test_accuracy": found.decay.expected})
+    data.write_json("metrics/sweep_l2.json", {"test_accuracy": found.decay.mean})
     for path, content in ((Path("report.md"), written), (Path("report.html"), rendered)):
         path.unlink(missing_ok=True)  # it may be a link into DVC's cache
         path.write_text(content, encoding="utf-8", newline="\n")

@@ -39,7 +39,8 @@ class Noise:
     gain: dict  # the level at which denoising gains most
     seeds: int
     starts: list[tuple[float, int]]  # first level at which denoising leads, and in how many seeds
-    leads: str  # the levels at which it leads in clearly most seeds
+    shown: list[float]  # levels at which it leads in clearly most seeds; with few, `helps`
+    leads: str  # the levels at which it leads in clearly most seeds, in words
     lead_counts: pd.DataFrame  # in how many seeds what leads, at each level
     filter_leads: str
     filter_trails: str
@@ -67,12 +68,15 @@ def find_noise(study: Study) -> Noise:
     rates = pd.DataFrame({name: each.denoised for name, each in by_class.items()})
     gain = largest_gain(curve)
     helps = leading_levels(curve, "denoised", "noisy")
+    clear = list_clear_leads(seeds, "denoised", "noisy")
+    shown = helps if clear is None else clear
+    measured = drop_level_1(seeds).index.get_level_values("noise_level").unique()
     starts = Counter(map(min, leads_of_seeds(seeds)))
     filter_leads, filter_trails, filter_seeds = compare_filter(curve, seeds)
     same = study.first == "cnn" and study.same("cnn", "autoencoder")
     return Noise(
-        headline=f"Denoising helps from noise level {helps[0]:g} to {helps[-1]:g}"
-        if helps
+        headline=f"Denoising helps from noise level {shown[0]:g} to {shown[-1]:g}"
+        if shown
         else "Denoising helps at no noise level",
         levels=[{"level": level} | row.to_dict() for level, row in table.iterrows()],
         half_levels={kind: find_half(curve, seeds, kind) for kind in KINDS},
@@ -80,7 +84,8 @@ def find_noise(study: Study) -> Noise:
         gain=gain,
         seeds=seeds.index.get_level_values("seed").nunique(),
         starts=sorted(starts.items()),
-        leads=name_clear_leads(seeds, "denoised", "noisy"),
+        shown=shown,
+        leads=name_levels(clear or [], measured),
         lead_counts=list_leads(seeds),
         filter_leads=filter_leads,
         filter_trails=filter_trails,
@@ -123,7 +128,7 @@ def find_half(curve, seeds, kind: str) -> tuple[float | None, Interval | None]:
     if set(curve.index) != set(seeds.index.get_level_values("noise_level")):
         return half, None
     halves = [crossing(rates.droplevel("seed")) for _, rates in seeds[kind].groupby("seed")]
-    return half, prediction_interval([each for each in halves if each is not None])
+    return half, None if None in halves else prediction_interval(halves)
 
 
 def find_band(seeds: pd.DataFrame, levels) -> pd.DataFrame | None:
@@ -170,11 +175,18 @@ def list_leads(seeds: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).rename_axis("noise level").reset_index()
 
 
-def name_clear_leads(seeds: pd.DataFrame, kind: str, other: str) -> str:
-    """Word the levels at which `kind` leads in clearly most seeds."""
+def list_clear_leads(seeds: pd.DataFrame, kind: str, other: str) -> list[float] | None:
+    """List the levels at which `kind` leads in clearly most seeds.
+
+    None where there are too few seeds to tell.
+    """
     counts = count_leads(drop_level_1(seeds), kind, other)
-    clear = [majority_is_clear(int(leads), int(runs)) for leads, runs in counts.to_numpy()]
-    return name_levels(counts.index[clear], counts.index)
+    levels, runs = len(counts), int(counts["size"].max()) if len(counts) else 0
+    if not majority_is_clear(runs, runs, levels):
+        return None
+    leads = counts[["sum", "size"]].to_numpy()
+    clear = [majority_is_clear(int(ahead), int(seen), levels) for ahead, seen in leads]
+    return counts.index[clear].tolist()
 
 
 def compare_filter(curve: pd.DataFrame, seeds: pd.DataFrame) -> tuple[str, str, int]:
@@ -182,15 +194,16 @@ def compare_filter(curve: pd.DataFrame, seeds: pd.DataFrame) -> tuple[str, str, 
 
     From as many seeds as the third number says; from this run's draws where it is 0.
     """
-    runs = seeds.index.get_level_values("seed").nunique()
-    runs = runs if majority_is_clear(runs, runs) else 0  # fewer cannot tell
-
-    def name_leads(kind: str, other: str) -> str:
-        if runs:
-            return name_clear_leads(seeds, kind, other)
-        return name_levels(leading_levels(curve, kind, other), drop_level_1(curve).index)
-
-    return name_leads("filtered", "denoised"), name_leads("denoised", "filtered"), runs
+    words, runs = [], 0
+    for pair in ("filtered", "denoised"), ("denoised", "filtered"):
+        levels, measured = list_clear_leads(seeds, *pair), seeds
+        if levels is None:
+            levels, measured = leading_levels(curve, *pair), curve
+        else:
+            runs = seeds.index.get_level_values("seed").nunique()
+        measured = drop_level_1(measured).index.get_level_values("noise_level").unique()
+        words.append(name_levels(levels, measured))
+    return *words, runs
 
 
 def find_clean_costs(curve, seeds, images: int) -> dict[str, Interval]:
@@ -225,7 +238,8 @@ class Ways:
     levels: int
     ahead: int
     behind: int
-    joint_ahead: int
+    joint_ahead: int  # levels at which denoising raises or lowers the rate of the trained network
+    joint_behind: int
     most: Interval
     most_level: float
     most_rate: float
@@ -301,7 +315,7 @@ def compare_ways(own: pd.DataFrame, trained: pd.DataFrame, levels) -> Ways | Non
     for level in noisy:
         alone = trained[level].noisy
         leads[level] = difference(alone, own[level].denoised, len(noisy))
-        joint[level] = difference(trained[level].denoised, alone, len(noisy))
+        joint[level] = confidence_interval(trained[level].denoised - alone, len(noisy))
     most = max(leads, key=lambda level: leads[level].middle)
     clean = difference(own[0].noisy, trained[0].noisy) if 0 in shared else None
     return Ways(
@@ -309,7 +323,8 @@ def compare_ways(own: pd.DataFrame, trained: pd.DataFrame, levels) -> Ways | Non
         levels=len(noisy),
         ahead=sum(lead.verdict == "more" for lead in leads.values()),
         behind=sum(lead.verdict == "less" for lead in leads.values()),
-        joint_ahead=sum(lead.verdict == "more" for lead in joint.values()),
+        joint_ahead=sum(lead is not None and lead.verdict == "more" for lead in joint.values()),
+        joint_behind=sum(lead is not None and lead.verdict == "less" for lead in joint.values()),
         most=leads[most],
         most_level=most,
         most_rate=float(trained[most].noisy.mean()),
@@ -321,23 +336,19 @@ def compare_ways(own: pd.DataFrame, trained: pd.DataFrame, levels) -> Ways | Non
 def compare_gains(study: Study, name: str, curves: dict[str, pd.DataFrame]) -> dict:
     """Compare what denoising gains a classifier with what it gains the first.
 
-    `verdict` is "more", "less" or "unclear": over seeds by a sign test, else over this run's draws
-    by two standard deviations. `ahead` of `seeds` gain more.
+    `verdict` is "more", "less" or "unclear": over seeds by the 95 % interval `lead` of the
+    difference of their largest gains; where that is None, over this run's draws by two standard
+    deviations.
     """
     label, first = study.classifiers[name], study.classifiers[study.first]
     gain, other = (largest_gain(curves[each]) for each in (label, first))
-    lead = gain["denoised"] - gain["noisy"] - other["denoised"] + other["noisy"]
+    distance = gain["denoised"] - gain["noisy"] - other["denoised"] + other["noisy"]
     deviations = [each[f"{kind}_std"] for each in (gain, other) for kind in ("denoised", "noisy")]
     doubt = 2 * np.hypot.reduce(deviations)
-    more, less = lead > doubt, -lead > doubt
-    runs = [study.other_rates(each) for each in (name, study.first)]
-    runs = [drop_level_1(each) for each in runs if len(each)]
+    verdict = "more" if distance > doubt else "less" if -distance > doubt else "unclear"
+    runs = [drop_level_1(study.other_rates(each)) for each in (name, study.first)]
     gains = [(each.denoised - each.noisy).groupby("seed").max() for each in runs]
-    leads = (gains[0] - gains[1]).dropna() if len(gains) == 2 else pd.Series(dtype=float)
-    seeds, ahead = len(leads), int((leads > 0).sum())
-    if majority_is_clear(seeds, seeds):  # so many seeds can tell
-        more, less = majority_is_clear(ahead, seeds), majority_is_clear(seeds - ahead, seeds)
-    else:
-        seeds = 0
-    verdict = "more" if more else "less" if less else "unclear"
-    return gain | {"name": label, "verdict": verdict, "seeds": seeds, "ahead": ahead}
+    lead = confidence_interval((gains[0] - gains[1]).dropna())
+    if lead is not None:
+        verdict = lead.verdict
+    return gain | {"name": label, "verdict": verdict, "lead": lead}

@@ -75,12 +75,13 @@ def judge_decay(cells: pd.DataFrame) -> Effect:
     factor = weakest if others.empty else choose_factor(others)
     choices = max(1, len(accuracies) - 1)
     gap = difference(accuracies[factor], accuracies[weakest], choices)
-    if others.empty or gap.runs < 2:
+    if others.empty or np.isinf(gap.high):
         verdict = "too few"
     elif gap.verdict != "unclear":
         verdict = "helps" if gap.verdict == "more" else "costs"
     else:
-        verdict = "none" if gap.high < MARGIN else "not shown"
+        small = gap.low > -MARGIN and gap.high < MARGIN
+        verdict = "none" if small else "not shown"
     return Effect(verdict, factor, weakest, gap, choices)
 
 
@@ -100,8 +101,9 @@ class WeightDecay:
     bests: Fit | None  # of as many trainings, beside Hinton's result
     reached: float  # share of them that reach it
     factor: float
-    expected: float
-    further: Interval | None
+    mean: float  # of this run's trainings with that factor
+    expected: float  # of a further one
+    further: Interval | None  # that it comes from
     luckiest: float
     overstated: int  # images
     effect: Effect
@@ -119,13 +121,16 @@ def find_decay(study: Study) -> WeightDecay:
     accuracies = cells.test_accuracy[cells.factor == factor]
     runs = study.other_sweeps()
     effect = judge_decay(cells if runs.empty else runs)
-    same_factor = runs.test_accuracy[runs.factor == factor]
+    # Runs that had no part in the choice of the factor: a choice favours lucky runs.
+    unseen = runs[(runs.factor == factor) & ~runs.replicate.isin(cells.replicate)]
+    further = prediction_interval(unseen.test_accuracy) or prediction_interval(accuracies)
+    expected = further.middle if further else float(accuracies.mean())
     points = f"{abs(100 * effect.gap.middle):.2f} percentage points"
     headline = {
         "helps": f"Weight decay helps: factor {effect.factor} gains {points}",
         "costs": f"Weight decay costs {points} even with its best factor",
         "none": "Weight decay has no effect worth naming",
-        "not shown": "Weight decay: an effect is not shown",
+        "not shown": "Weight decay: a gain is not shown",
         "too few": "Weight decay: too few trainings to tell luck from effect",
     }[effect.verdict]
     hinton = None
@@ -143,10 +148,11 @@ def find_decay(study: Study) -> WeightDecay:
         bests=judge_best(study, hinton) if hinton else None,
         reached=share_at_least(bests, hinton) if hinton and bests is not None else 0.0,
         factor=factor,
-        expected=float(accuracies.mean()),
-        further=prediction_interval(accuracies if same_factor.empty else same_factor),
+        mean=float(accuracies.mean()),
+        expected=expected,
+        further=further,
         luckiest=float(cells.test_accuracy.max()),
-        overstated=round((cells.test_accuracy.max() - accuracies.mean()) * images),
+        overstated=round((cells.test_accuracy.max() - expected) * images),
         effect=effect,
         replicates=" or ".join(map(str, counts)),
         summary=summarise_sweep(cells),
@@ -195,7 +201,7 @@ def find_convolution(study: Study, decay: WeightDecay) -> Convolution:
     seeds = study.other_trainings("cnn", "test_accuracy")
     sweeps = study.other_sweeps()
     large = sweeps.test_accuracy[sweeps.factor == decay.factor]
-    large_lead = compare_accuracies(seeds, large, (accuracy, decay.expected), images)
+    large_lead = compare_accuracies(seeds, large, (accuracy, decay.mean), images)
     share = cnn.parameters / decay.parameters
     thrifty = share < 1 and large_lead.verdict == "more"
     fewer = ", with fewer weights than a large perceptron" if thrifty else ""

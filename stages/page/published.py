@@ -8,7 +8,7 @@ import pandas as pd
 from page.denoising import leads_of_seeds
 from page.statistics import (
     UNLIKELY,
-    best_of_sets,
+    best_of_further_runs,
     further_run_probability,
     prediction_interval,
     quantile,
@@ -64,6 +64,8 @@ def find_published(study: Study) -> Published:
             fits[row.name] = fit
             entry |= {"runs": fit.runs, "typical": fit.typical, "from": fit.low, "to": fit.high}
             entry |= {"p": fit.p, "verdict": f"{fit.verdict} such a run"}
+        if row.network == "noise":
+            entry |= describe_level(study.other_rates(study.first), row.measure)
         rows.append(entry)
         if row.network in study.networks:
             runs = study.other_trainings(row.network, row.measure)
@@ -99,8 +101,8 @@ def judge_number(study: Study, network: str, measure: str, published: float) -> 
     """Judge a published number by runs of its recipe, if they compare."""
     if network == "sweep":
         return judge_best(study, published)
-    if network == "noise":
-        return judge_level(study.other_rates(study.first), measure, published)
+    if network == "noise":  # the study judged by eye where denoising helps
+        return None
     runs = study.other_trainings(network, measure)
     interval = prediction_interval(runs)
     if interval is None:
@@ -110,13 +112,16 @@ def judge_number(study: Study, network: str, measure: str, published: float) -> 
 
 
 def best_of_sweeps(study: Study) -> pd.Series | None:
-    """Return how the best of a sweep like the published one is distributed."""
+    """Estimate how the best of a sweep like the published one is distributed."""
     groups = study.other_sweeps().groupby("factor").test_accuracy
-    return best_of_sets([list(group) for _, group in groups], study.recipe["sweep"]["replicates"])
+    if len(groups) < len(study.recipe["parameters"]["sweep_l2"]["grid"]["factors"]):
+        return None
+    replicates = study.recipe["sweep"]["replicates"]
+    return best_of_further_runs([list(group) for _, group in groups], replicates)
 
 
 def judge_best(study: Study, published: float) -> Fit | None:
-    """Judge the best of a sweep by bests of as many trainings."""
+    """Judge the best of a sweep by the bests of further sweeps."""
     bests = best_of_sweeps(study)
     if bests is None:
         return None
@@ -125,17 +130,13 @@ def judge_best(study: Study, published: float) -> Fit | None:
     return Fit(len(study.other_sweeps()), typical, low, high, min(1.0, 2 * tail))
 
 
-def judge_level(seeds: pd.DataFrame, measure: str, published: float) -> Fit | None:
-    """Judge where denoising begins or ends to help by other seeds.
-
-    `p` is the share of seeds that have the published level.
-    """
-    levels = leads_of_seeds(seeds)
+def describe_level(seeds: pd.DataFrame, measure: str) -> dict:
+    """Say where denoising begins or ends to help with other seeds."""
+    levels = [ENDS[measure](each) for each in leads_of_seeds(seeds)]
     if len(levels) < 2:
-        return None
-    found = np.array([ENDS[measure](each) for each in levels])
-    share = float(np.isclose(found, published).mean())
-    return Fit(len(found), float(np.median(found)), found.min(), found.max(), share)
+        return {}
+    middle = float(np.median(levels))
+    return {"runs": len(levels), "typical": middle, "from": min(levels), "to": max(levels)}
 
 
 def compare_logs(study: Study) -> pd.DataFrame:

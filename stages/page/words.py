@@ -42,8 +42,7 @@ def number(share: float, sign: str = "") -> str:
 def with_interval(gap: Interval) -> str:
     """State the interval of a difference, and what it rests on."""
     ends = sorted([abs(gap.low), abs(gap.high)]) if gap.verdict != "unclear" else gap[1:3]
-    basis = f"from {gap.runs} runs of each" if gap.runs else "as far as the test images tell"
-    return f"(95\u00a0%: {number(ends[0])} to {number(ends[1])}, {basis})"
+    return f"(95\u00a0%: {number(ends[0])} to {number(ends[1])}, {gap.basis})"
 
 
 def p_value(probability: float) -> str:
