@@ -18,14 +18,14 @@ from measure import KEYS, read_numbers
 
 @pytest.fixture(scope="module")
 def measured(module_study) -> Project:
-    """The small study, with tables of three seeds around its numbers: each deviates by 0.01."""
+    """The small study, with tables of seven seeds around its numbers, 0.01 apart."""
     files = DVCFileSystem(str(module_study.folder))
     # The small study is a recipe: so its numbers have others to compare with.
     shutil.copy(module_study.folder / "params.yaml", module_study.folder / "recipes/small.yaml")
     for table, numbers in read_numbers(files, "small").items():
         key = "replicate" if table == "sweep" else "seed"
         first = numbers.groupby(level=[name for name in KEYS[table] if name != key]).first()
-        rows = [(first + 0.01 * seed).reset_index().assign(**{key: seed}) for seed in (-1, 0, 1)]
+        rows = [(first + 0.01 * seed).reset_index().assign(**{key: seed}) for seed in range(-3, 4)]
         write_csv(module_study.folder / f"measured/{table}.csv", pd.concat(rows))
     module_study.commit("Measure seeds")
     return module_study

@@ -1,7 +1,7 @@
 """Run the last commit from nothing, and compare with its results.
 
 The bytes are the same; or the numbers are like those of another seed, as on another kind of
-processor. Otherwise the exit code is 1: they differ, or measured/ has no such runs to compare with.
+processor. Otherwise the exit code is 1: they differ, or measured/ has too few runs to compare with.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from measure import ROOT, list_numbers, read_measured, read_numbers
 from page.statistics import UNLIKELY, further_run_probability
 from page.study import find_changes
 
+ENOUGH = 6  # seeds; with fewer, numbers far from all of them would still pass
 TRAINED = ("models/", "metrics/sweep_l2/")  # what another kind of processor changes first
 yaml = YAML(typ="safe")
 
@@ -68,14 +69,14 @@ def find_recipe(folder: Path) -> str:
 def judge(made: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return each number's chance to be so far from other seeds'.
 
-    Numbers that were not measured with other seeds are left out.
+    Numbers that were not measured with enough other seeds are left out.
     """
     rows = []
     for table, numbers in made.items():
         measured = list_numbers(table, read_measured(table)).groupby("kind").value
         for number in list_numbers(table, numbers).itertuples():
             seeds = measured.get_group(number.kind) if number.kind in measured.groups else []
-            if len(seeds) > 1:
+            if len(seeds) >= ENOUGH:
                 chance = further_run_probability(seeds, number.value)
                 rows.append((f"{number.kind} = {number.value:g}", len(seeds), chance))
     return pd.DataFrame(rows, columns=["number", "seeds", "chance"])
@@ -105,8 +106,8 @@ def verify(folder: Path, targets: list[str]) -> str:
     numbers = judge(read_numbers(DVCFileSystem(str(folder)), find_recipe(folder)))
     if numbers.empty:
         return (
-            "other bytes: nothing to compare with, "
-            "since measured/ has no runs of this recipe with other seeds"
+            "other bytes: nothing to compare with, since measured/ has fewer than "
+            f"{ENOUGH} runs of this recipe with other seeds"
         )
     least = numbers.loc[numbers.chance.idxmin()]
     limit = UNLIKELY / len(numbers)  # so that all of them together hold with 95 %

@@ -32,9 +32,8 @@ TRAINED = "CNN, trained on noise"  # the name of its curve
 class Noise:
     headline: str
     levels: list[dict]
-    half_levels: dict[
-        str, tuple[float | None, Interval | None]
-    ]  # by kind: this run's, other seeds'
+    # Where a rate falls below one half, by kind: in this run, and with further seeds.
+    half_levels: dict[str, tuple[float | None, Interval | None]]
     helps: list[float]  # levels at which denoising helps in this run
     gain: dict  # the level at which denoising gains most
     seeds: int
