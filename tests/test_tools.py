@@ -6,7 +6,11 @@ import sys
 
 import pandas as pd
 import pytest
-from conftest import ROOT, Project
+from conftest import ROOT, Project, read_yaml
+from dvc.api import DVCFileSystem
+from ruamel.yaml import YAML
+
+from measure import read_numbers
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
@@ -103,6 +107,12 @@ def test_runs_are_collected_by_recipe_and_seed(study):
     assert cnn.validation_loss == history.validation_loss.iloc[-1]
     assert tables["noise"].rate.between(0, 1).all()
     assert set(tables["noise"].recipe) == {"published"}
+    # `make verify STAGE=train_mlp` has run no cell.
+    lock = read_yaml(study.folder / "dvc.lock")
+    stages = {name: stage for name, stage in lock["stages"].items() if name == "train_mlp"}
+    YAML(typ="safe").dump(lock | {"stages": stages}, study.folder / "dvc.lock")
+    shutil.rmtree(study.folder / "metrics/sweep_l2")
+    assert read_numbers(DVCFileSystem(str(study.folder)), "small")["sweep"].empty
 
 
 TABLES = {"trainings": 3, "sweep": 4, "noise": 2 * 3 * 3}

@@ -5,6 +5,7 @@ recipe and seed is replaced.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -48,7 +49,8 @@ def read_numbers(files: DVCFileSystem, recipe: str) -> dict[str, pd.DataFrame]:
             last = history.iloc[-1].to_dict() | json.loads(files.read_text(path))
             rows["trainings"].append(seed | last)
     for path in files.glob("metrics/sweep_l2/*.json"):
-        rows["sweep"].append(json.loads(files.read_text(path)))
+        with contextlib.suppress(FileNotFoundError):  # DVC lists cells that have not run, too
+            rows["sweep"].append(json.loads(files.read_text(path)))
     if files.exists(path := "plots/eval_noise/rates.csv"):
         images = pd.read_csv(files.open(path)).assign(seed=params["eval_noise"]["seed"])
         sums = images.groupby(KEYS["noise"][1:])[["recognised", "images"]].sum().reset_index()
