@@ -10,7 +10,7 @@ from conftest import ROOT, Project, read_yaml
 from dvc.api import DVCFileSystem
 from ruamel.yaml import YAML
 
-from measure import read_numbers
+from measure import list_numbers, read_numbers
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
@@ -112,7 +112,8 @@ def test_runs_are_collected_by_recipe_and_seed(study):
     stages = {name: stage for name, stage in lock["stages"].items() if name == "train_mlp"}
     YAML(typ="safe").dump(lock | {"stages": stages}, study.folder / "dvc.lock")
     shutil.rmtree(study.folder / "metrics/sweep_l2")
-    assert read_numbers(DVCFileSystem(str(study.folder)), "small")["sweep"].empty
+    numbers = read_numbers(DVCFileSystem(str(study.folder)), "small")["sweep"]
+    assert list_numbers("sweep", numbers).empty
 
 
 TABLES = {"trainings": 3, "sweep": 4, "noise": 2 * 3 * 3}

@@ -75,7 +75,8 @@ def list_numbers(table: str, numbers: pd.DataFrame) -> pd.DataFrame:
     """
     kinds = [key for key in KEYS[table] if key not in ("seed", "replicate")]
     long = numbers.reset_index().melt(kinds, COLUMNS[table], "column").dropna()
-    return long.assign(kind=long[[*kinds, "column"]].astype(str).agg(" ".join, axis="columns"))
+    words = long[[*kinds, "column"]].astype(str).to_numpy()
+    return long.assign(kind=[" ".join(row) for row in words])
 
 
 def main() -> None:
