@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,7 @@ def test_interrupted_stage_ends_in_one_line(project, tmp_path):
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as waiting,
         pipe.open("wb"),
     ):
+        time.sleep(1)  # the pipe is open, but Python may not read yet: it would miss the signal
         waiting.send_signal(signal.SIGINT)
         _, said = waiting.communicate(timeout=60)
     assert said == "error: preprocess: interrupted; repeat the command\n"

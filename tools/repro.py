@@ -97,7 +97,7 @@ def run_stage(name: str, folder: str, stop: str) -> int:
             log.seek(0)
             if not (dvc.returncode and re.search(BUSY, log.read())):
                 return dvc.returncode
-            time.sleep(1)
+            time.sleep(PAUSE)
     return 1
 
 
