@@ -43,7 +43,7 @@ class Noise:
     lead_counts: pd.DataFrame  # in how many seeds what leads, at each level
     filter_leads: str
     filter_trails: str
-    filter_seeds: int  # 0: from this run's draws
+    filter_seeds: int  # that tell where the filter leads and trails; 0: this run's draws do
     clean: dict[str, Interval]  # what each kind costs on clean images
     best_class: str
     worst_class: str
@@ -67,11 +67,10 @@ def find_noise(study: Study) -> Noise:
     rates = pd.DataFrame({name: each.denoised for name, each in by_class.items()})
     gain = largest_gain(curve)
     helps = leading_levels(curve, "denoised", "noisy")
-    clear = list_clear_leads(seeds, "denoised", "noisy")
-    shown = helps if clear is None else clear
-    measured = drop_level_1(seeds).index.get_level_values("noise_level").unique()
+    shown, leads, told_by_seeds = find_leads(curve, seeds, "denoised", "noisy")
     starts = Counter(map(min, leads_of_seeds(seeds)))
-    filter_leads, filter_trails, filter_seeds = compare_filter(curve, seeds)
+    _, filter_leads, filter_seeds = find_leads(curve, seeds, "filtered", "denoised")
+    _, filter_trails, _ = find_leads(curve, seeds, "denoised", "filtered")
     same = study.first == "cnn" and study.same("cnn", "autoencoder")
     return Noise(
         headline=f"Denoising helps from noise level {shown[0]:g} to {shown[-1]:g}"
@@ -84,7 +83,7 @@ def find_noise(study: Study) -> Noise:
         seeds=seeds.index.get_level_values("seed").nunique(),
         starts=sorted(starts.items()),
         shown=shown,
-        leads=name_levels(clear or [], measured),
+        leads=leads if told_by_seeds else "",
         lead_counts=list_leads(seeds),
         filter_leads=filter_leads,
         filter_trails=filter_trails,
@@ -174,35 +173,23 @@ def list_leads(seeds: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).rename_axis("noise level").reset_index()
 
 
-def list_clear_leads(seeds: pd.DataFrame, kind: str, other: str) -> list[float] | None:
-    """List the levels at which `kind` leads in clearly most seeds.
+def find_leads(curve, seeds, kind: str, other: str) -> tuple[list[float], str, int]:
+    """Find the levels at which `kind` leads: as a list, and in words.
 
-    None where there are too few seeds to tell.
+    In clearly most seeds, of which the third is the number. It is 0 where there are too few: then
+    the levels are those of this run's draws.
     """
     counts = count_leads(drop_level_1(seeds), kind, other)
-    levels, runs = len(counts), int(counts["size"].max()) if len(counts) else 0
-    if not majority_is_clear(runs, runs, levels):
-        return None
-    leads = counts[["sum", "size"]].to_numpy()
-    clear = [majority_is_clear(int(ahead), int(seen), levels) for ahead, seen in leads]
-    return counts.index[clear].tolist()
-
-
-def compare_filter(curve: pd.DataFrame, seeds: pd.DataFrame) -> tuple[str, str, int]:
-    """Say where the median filter beats the autoencoder, and where not.
-
-    From as many seeds as the third number says; from this run's draws where it is 0.
-    """
-    words, runs = [], 0
-    for pair in ("filtered", "denoised"), ("denoised", "filtered"):
-        levels, measured = list_clear_leads(seeds, *pair), seeds
-        if levels is None:
-            levels, measured = leading_levels(curve, *pair), curve
-        else:
-            runs = seeds.index.get_level_values("seed").nunique()
-        measured = drop_level_1(measured).index.get_level_values("noise_level").unique()
-        words.append(name_levels(levels, measured))
-    return *words, runs
+    runs = int(counts["size"].max()) if len(counts) else 0
+    if not majority_is_clear(runs, runs, len(counts)):
+        levels = leading_levels(curve, kind, other)
+        return levels, name_levels(levels, drop_level_1(curve).index), 0
+    clear = [
+        majority_is_clear(int(ahead), int(seen), len(counts))
+        for ahead, seen in counts[["sum", "size"]].to_numpy()
+    ]
+    levels = counts.index[clear].tolist()
+    return levels, name_levels(levels, counts.index), runs
 
 
 def find_clean_costs(curve, seeds, images: int) -> dict[str, Interval]:
@@ -310,20 +297,22 @@ def compare_ways(own: pd.DataFrame, trained: pd.DataFrame, levels) -> Ways | Non
     noisy = [level for level in shared if 0 < level < 1]
     if not noisy:
         return None
-    leads, joint = {}, {}
+    leads, joint = {}, Counter()
     for level in noisy:
         alone = trained[level].noisy
         leads[level] = difference(alone, own[level].denoised, len(noisy))
-        joint[level] = confidence_interval(trained[level].denoised - alone, len(noisy))
+        if gain := confidence_interval(trained[level].denoised - alone, len(noisy)):
+            joint[gain.verdict] += 1
+    verdicts = Counter(lead.verdict for lead in leads.values())
     most = max(leads, key=lambda level: leads[level].middle)
     clean = difference(own[0].noisy, trained[0].noisy) if 0 in shared else None
     return Ways(
         seeds=len(trained[most]),
         levels=len(noisy),
-        ahead=sum(lead.verdict == "more" for lead in leads.values()),
-        behind=sum(lead.verdict == "less" for lead in leads.values()),
-        joint_ahead=sum(lead is not None and lead.verdict == "more" for lead in joint.values()),
-        joint_behind=sum(lead is not None and lead.verdict == "less" for lead in joint.values()),
+        ahead=verdicts["more"],
+        behind=verdicts["less"],
+        joint_ahead=joint["more"],
+        joint_behind=joint["less"],
         most=leads[most],
         most_level=most,
         most_rate=float(trained[most].noisy.mean()),

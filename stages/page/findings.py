@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from page.denoising import Noise, Robust, find_noise, find_robust
-from page.published import Fit, Published, best_of_sweeps, find_published, judge_best
+from page.published import Published, best_of_sweeps, find_published
 from page.statistics import (
     MARGIN,
     Interval,
@@ -98,12 +98,12 @@ class WeightDecay:
     best: dict  # the training with the best validation accuracy
     hinton: float | None
     distance: int  # images between that and Hinton's result
-    bests: Fit | None  # of as many trainings, beside Hinton's result
-    reached: float  # share of them that reach it
+    reached: float | None  # share of bests of as many trainings that reach Hinton's result
     factor: float
     mean: float  # of this run's trainings with that factor
     expected: float  # of a further one
     further: Interval | None  # that it comes from
+    unseen: int  # runs behind it that had no part in choosing the factor; 0: it is this run's
     luckiest: float
     overstated: int  # images
     effect: Effect
@@ -123,7 +123,8 @@ def find_decay(study: Study) -> WeightDecay:
     effect = judge_decay(cells if runs.empty else runs)
     # Runs that had no part in the choice of the factor: a choice favours lucky runs.
     unseen = runs[(runs.factor == factor) & ~runs.replicate.isin(cells.replicate)]
-    further = prediction_interval(unseen.test_accuracy) or prediction_interval(accuracies)
+    of_unseen = prediction_interval(unseen.test_accuracy)
+    further = of_unseen or prediction_interval(accuracies)
     expected = further.middle if further else float(accuracies.mean())
     points = f"{abs(100 * effect.gap.middle):.2f} percentage points"
     headline = {
@@ -145,12 +146,12 @@ def find_decay(study: Study) -> WeightDecay:
         best=best,
         hinton=hinton,
         distance=round((best["test_accuracy"] - (hinton or 0)) * images),
-        bests=judge_best(study, hinton) if hinton else None,
-        reached=share_at_least(bests, hinton) if hinton and bests is not None else 0.0,
+        reached=share_at_least(bests, hinton) if hinton and bests is not None else None,
         factor=factor,
         mean=float(accuracies.mean()),
         expected=expected,
         further=further,
+        unseen=of_unseen.runs if of_unseen else 0,
         luckiest=float(cells.test_accuracy.max()),
         overstated=round((cells.test_accuracy.max() - expected) * images),
         effect=effect,

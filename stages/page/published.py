@@ -59,8 +59,10 @@ def find_published(study: Study) -> Published:
         own = own_number(study, row.network, row.measure)
         entry = {"name": row.name, "description": row.description, "published": row.published}
         entry |= {"this_run": own, "difference": None if own is None else own - row.published}
-        fit = judge_number(study, row.network, row.measure, row.published)
-        if fit and row.name != "sweep_hinton":  # his recipe was another
+        fit = None
+        if row.name != "sweep_hinton":  # his recipe was another
+            fit = judge_number(study, row.network, row.measure, row.published)
+        if fit:
             fits[row.name] = fit
             entry |= {"runs": fit.runs, "typical": fit.typical, "from": fit.low, "to": fit.high}
             entry |= {"p": fit.p, "verdict": f"{fit.verdict} such a run"}

@@ -81,10 +81,13 @@ def difference(first: Sequence[float], second: Sequence[float], comparisons: int
     middle = float(np.mean(first) - np.mean(second))
     more, runs = sorted([len(first), len(second)], reverse=True)
     basis = f"from {runs} runs of each" if more == runs else f"from {more} and {runs} runs"
-    parts = [np.var(values, ddof=1) / len(values) if runs > 1 else 0 for values in (first, second)]
+    unknown = Interval(middle, -math.inf, math.inf, runs, basis)
+    if runs < 2:
+        return unknown
+    parts = [np.var(values, ddof=1) / len(values) for values in (first, second)]
     total = sum(parts)
     if total == 0:
-        return Interval(middle, -math.inf, math.inf, runs, basis)
+        return unknown
     sizes = len(first) - 1, len(second) - 1
     freedom = total**2 / sum(part**2 / size for part, size in zip(parts, sizes, strict=True))
     half = float(stats.t.ppf(1 - UNLIKELY / 2 / comparisons, freedom) * math.sqrt(total))
