@@ -15,12 +15,13 @@ from common import data, networks
 from common.params import Distinct, Params, Threads, read_file
 from common.rates import KINDS
 from common.runtime import set_up
-from page import browser, figures, page, text
-from page.denoising import TRAINED
-from page.findings import Findings, analyse, summarise_sweep
-from page.networks import describe_layers
-from page.study import SECTIONS, Network, Study
-from page.words import name_loss
+from reporting import figures, page, text
+from reporting.denoising import TRAINED
+from reporting.findings import Findings, analyse, summarise_sweep
+from reporting.networks import describe_layers
+from reporting.playground import pack as browser
+from reporting.study import SECTIONS, Network, Study
+from reporting.words import name_loss
 
 
 class ReportParams(Params):

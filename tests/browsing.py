@@ -6,7 +6,7 @@ from pathlib import Path
 import jinja2
 from selenium.webdriver.common.by import By
 
-from page import browser as page_browser
+from reporting.playground import pack as page_browser
 
 # The variables of colour that report.html.j2 defines.
 FRAME = """<!doctype html>

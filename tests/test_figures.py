@@ -20,7 +20,7 @@ from conftest import ROOT, Project, read_yaml
 from selenium.webdriver.support.wait import WebDriverWait
 
 from common.rates import KINDS
-from page import figures
+from reporting import figures
 
 FASHION = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker"]
 FASHION += ["Bag", "Ankle boot"]

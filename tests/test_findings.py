@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 from scipy import stats
 
 from common.rates import noise_curve, noise_findings
-from page import denoising, findings, published, statistics, text
-from page.study import Network, Study
+from reporting import denoising, findings, published, statistics, text
+from reporting.study import Network, Study
 
 PUBLISHED = Path(__file__).parents[1] / "published"
 LEVELS = [0.0, 0.2, 0.4, 0.6, 1.0]

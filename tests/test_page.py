@@ -9,7 +9,7 @@ from conftest import ROOT
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from page import page
+from reporting import page
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 LEVELS = ["0.0", "0.5", "1.0"]  # of the small study

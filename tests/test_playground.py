@@ -9,7 +9,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from common.runtime import keras
-from page import browser as packing
+from reporting.playground import pack as packing
 
 L = keras.layers
 DIGITS = [str(digit) for digit in range(10)]

@@ -9,7 +9,7 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from page.browser import pack_reading
+from reporting.playground.pack import pack_reading
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 LEVELS = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]

@@ -9,7 +9,7 @@ from conftest import ROOT
 from test_any_network import cnn_residual
 
 from common.runtime import keras
-from page.networks import describe_layers
+from reporting.networks import describe_layers
 
 layers = keras.layers
 

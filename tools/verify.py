@@ -17,8 +17,8 @@ from dvc.api import DVCFileSystem
 from ruamel.yaml import YAML
 
 from measure import ROOT, list_numbers, read_measured, read_numbers
-from page.statistics import UNLIKELY, further_run_probability
-from page.study import find_changes
+from reporting.statistics import UNLIKELY, further_run_probability
+from reporting.study import find_changes
 
 ENOUGH = 6  # seeds; with fewer, numbers far from all of them would still pass
 TRAINED = ("models/", "metrics/sweep_l2/")  # what another kind of processor changes first

@@ -14,7 +14,7 @@ from common.rates import (
     noise_curve,
     summarise_rates,
 )
-from page.statistics import (
+from reporting.statistics import (
     Interval,
     confidence_interval,
     difference,
@@ -22,8 +22,8 @@ from page.statistics import (
     majority_is_clear,
     prediction_interval,
 )
-from page.study import Study
-from page.words import describe_noise, name_levels
+from reporting.study import Study
+from reporting.words import describe_noise, name_levels
 
 TRAINED = "CNN, trained on noise"  # the name of its curve
 

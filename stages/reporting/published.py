@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from page.denoising import leads_of_seeds
-from page.statistics import (
+from reporting.denoising import leads_of_seeds
+from reporting.statistics import (
     UNLIKELY,
     best_of_further_runs,
     further_run_probability,
@@ -15,7 +15,7 @@ from page.statistics import (
     share_at_least,
     share_at_most,
 )
-from page.study import SECTIONS, Study
+from reporting.study import SECTIONS, Study
 
 ENDS = {"helps_from": min, "helps_to": max}  # of the levels at which denoising helps
 

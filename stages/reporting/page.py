@@ -7,7 +7,7 @@ import jinja2
 import markdown_it
 import pandas as pd
 
-from page.figures import COLOURS, FOLDER
+from reporting.figures import COLOURS, FOLDER
 
 PICTURE = rf'<img src="{FOLDER.as_posix()}/([^"]+)\.png" width="480" alt="([^"]*)">'
 # A table may be wider than a phone, and is then scrolled, by keys as well.
@@ -42,16 +42,17 @@ def render(
     """Render Markdown as a page.
 
     `drawings` are the figures as SVG by the name of their PNG, `levels` the noise levels of
-    figures 4 to 14, `playground` and `reading` what page/browser.py packs. They stand where the
+    figures 4 to 14, `playground` and `reading` what playground/pack.py packs. They stand where the
     text has the comments slider, playground and reading.
     """
     body = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
     body = body.replace("<table>\n", WIDE).replace("\n</table>", "\n</table></div>")
     body = re.sub(PICTURE, lambda picture: _embed(*picture.groups(), drawings), body)
     values = {"levels": levels, "playground": playground, "reading": reading}
-    for name in ("slider", "playground", "reading"):
-        body = body.replace(f"<!-- {name} -->", fill_in(f"{name}.html.j2", **values))
-    return fill_in("report.html.j2", body=body, colours=COLOURS)
+    for name in ("slider", "playground/playground", "reading/reading"):
+        comment = f"<!-- {name.split('/')[-1]} -->"
+        body = body.replace(comment, fill_in(f"{name}.html.j2", **values))
+    return fill_in("page.html.j2", body=body, colours=COLOURS)
 
 
 def _embed(name: str, label: str, drawings: dict[str, str]) -> str:

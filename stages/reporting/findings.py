@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from page.denoising import Noise, Robust, find_noise, find_robust
-from page.published import Published, best_of_sweeps, find_published
-from page.statistics import (
+from reporting.denoising import Noise, Robust, find_noise, find_robust
+from reporting.published import Published, best_of_sweeps, find_published
+from reporting.statistics import (
     MARGIN,
     Interval,
     confidence_interval,
@@ -20,8 +20,8 @@ from page.statistics import (
     prediction_interval,
     share_at_least,
 )
-from page.study import Network, Study
-from page.words import describe_noise, percent
+from reporting.study import Network, Study
+from reporting.words import describe_noise, percent
 
 
 @dataclass(frozen=True)

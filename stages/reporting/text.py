@@ -7,12 +7,12 @@ import re
 import pandas as pd
 
 from common.rates import KINDS
-from page import words
-from page.denoising import Noise
-from page.findings import Findings
-from page.page import fill_in
-from page.statistics import UNLIKELY
-from page.study import Study, flatten
+from reporting import words
+from reporting.denoising import Noise
+from reporting.findings import Findings
+from reporting.page import fill_in
+from reporting.statistics import UNLIKELY
+from reporting.study import Study, flatten
 
 
 def write(study: Study, found: Findings) -> str:

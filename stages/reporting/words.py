@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from common.rates import KINDS
-from page.statistics import Interval
+from reporting.statistics import Interval
 
 LOSSES = {
     "CategoricalCrossentropy": "cross-entropy",
