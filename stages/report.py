@@ -3,7 +3,7 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -19,6 +19,9 @@ from reporting.playground import pack
 class ReportParams(Params):
     """Parameters of the report: what the images show."""
 
+    section: ClassVar = "report"
+    shared: ClassVar = ("threads",)
+
     dataset: str = Field(min_length=1, description="name of the data set")
     item: str = Field(min_length=1, description="what an image shows")
     classes: Distinct[str] | None = Field(description="names of the classes, null for 0, 1, …")
@@ -27,6 +30,8 @@ class ReportParams(Params):
 
 class GridParams(Params):
     """Parameters of the sweep's cells."""
+
+    section: ClassVar = "sweep_l2.grid"
 
     factors: Distinct[Annotated[float, Field(ge=0, le=1)]] = Field(description="L2 factors")
     replicates: Distinct[Annotated[int, Field(ge=0)]] = Field(
@@ -105,5 +110,5 @@ def main(params: ReportParams) -> None:
 
 
 if __name__ == "__main__":
-    GridParams.load("sweep_l2.grid")
-    main(ReportParams.load("report", "threads"))
+    GridParams.load()
+    main(ReportParams.load())

@@ -1,10 +1,12 @@
 """Train one cell of the weight-decay sweep: one factor, one replicate (published problem 2d)."""
 
+from typing import ClassVar
+
 from pydantic import Field, field_validator
 
 from common import data
 from common.runtime import derive_seed, keras, set_up
-from common.training import ClassifierParams, evaluate, schedule_rate, train
+from common.training import ClassifierParams, make_sgd, train_classifier
 
 
 class CellParams(ClassifierParams):
@@ -13,21 +15,17 @@ class CellParams(ClassifierParams):
     DVC names the cell's files by the words it gives, so these are kept as words.
     """
 
+    section: ClassVar = "sweep_l2.training"
+    arguments: ClassVar = ("factor", "replicate")
+
     factor: str = Field(description="L2 factor on both hidden kernels, from 0 to 1")
-    replicate: str = Field(description="number of a repetition, from 0")
+    replicate: str = Field(pattern=r"^\d+$", description="number of a repetition, from 0")
 
     @field_validator("factor")
     @classmethod
     def _is_a_factor(cls, word: str) -> str:
         if not 0 <= float(word) <= 1:
             raise ValueError("a factor is from 0 to 1")
-        return word
-
-    @field_validator("replicate")
-    @classmethod
-    def _is_a_number(cls, word: str) -> str:
-        if not word.isdecimal():
-            raise ValueError("a replicate is a whole number from 0")
         return word
 
 
@@ -65,35 +63,20 @@ def build(shape: tuple[int, ...], classes: int, factor: float):
 
 
 def main(params: CellParams) -> None:
-    cell = {"factor": float(params.factor), "replicate": int(params.replicate)}
-    # Each cell has random numbers of its own.
-    set_up(derive_seed(params.seed, *cell.values(), "weights"), params.threads)
+    factor, replicate = float(params.factor), int(params.replicate)
+    cell = (params.seed, factor, replicate)  # each cell has random numbers of its own
+    set_up(derive_seed(*cell, "weights"), params.threads)
     images, labels = data.load("train")
-    model = build(images.shape[1:], labels.shape[1], cell["factor"])
-    rate = schedule_rate(params, len(images))
-    optimizer = keras.optimizers.SGD(rate, params.momentum, nesterov=True)
-    loss = keras.losses.CategoricalCrossentropy()
-    metrics = {"accuracy": keras.metrics.categorical_accuracy}
-    history = train(
-        model,
-        optimizer,
-        loss,
-        metrics,
-        (images, labels),
-        data.load("validation"),
-        batch_size=params.batch_size,
-        epochs=params.epochs,
-        seed=derive_seed(params.seed, *cell.values(), "shuffling"),
-    )
+    model = build(images.shape[1:], labels.shape[1], factor)
+    model.compile(make_sgd(params, len(images)), "categorical_crossentropy", metrics=["accuracy"])
+    seed = derive_seed(*cell, "shuffling")
+    history, tested = train_classifier(model, (images, labels), params, seed=seed)
     last = history.iloc[-1].drop("epoch").to_dict()
-    tested = evaluate(model, loss, metrics, data.load("test"))
-    last |= {f"test_{name}": value for name, value in tested.items()}
+    results = {"factor": factor, "replicate": replicate} | last | tested
     name = f"{params.factor}-{params.replicate}"
     data.write_csv(f"plots/sweep_l2/{name}.csv", history)
-    data.write_json(
-        f"metrics/sweep_l2/{name}.json", cell | last | {"parameters": model.count_params()}
-    )
+    data.write_json(f"metrics/sweep_l2/{name}.json", results | {"parameters": model.count_params()})
 
 
 if __name__ == "__main__":
-    main(CellParams.load("sweep_l2.training", "threads", arguments=("factor", "replicate")))
+    main(CellParams.load())

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import ClassVar
 
 from common import data, networks
 from common.noise import NoiseParams, add_noise, add_noise_to_batch
@@ -14,6 +15,8 @@ class AutoencoderParams(TrainingParams, NoiseParams):
 
     The noise of validation images is drawn once.
     """
+
+    section: ClassVar = "train_ae"
 
 
 def build(shape: tuple[int, ...]):
@@ -57,12 +60,9 @@ def main(params: AutoencoderParams) -> None:
     inputs = (-1, *model.input_shape[1:])
     targets = (-1, *model.output_shape[1:])
     optimizer = keras.optimizers.Adam(schedule_rate(params, len(clean)))
-    loss = keras.losses.BinaryCrossentropy()
+    model.compile(optimizer, "binary_crossentropy")
     history = train(
         model,
-        optimizer,
-        loss,
-        {},
         (noisy.reshape(inputs), clean.reshape(targets)),
         (noisy_validation.reshape(inputs), validation.reshape(targets)),
         batch_size=params.batch_size,
@@ -70,11 +70,11 @@ def main(params: AutoencoderParams) -> None:
         seed=derive_seed(params.seed, "shuffling"),
         augment=augment,
     )
-    networks.save(model, "autoencoder", optimizer, loss)
+    networks.save(model, "autoencoder")
     data.write_csv("plots/train_ae/history.csv", history)
     last = history.iloc[-1]
     data.write_json("metrics/train_ae.json", {"validation_loss": last.validation_loss})
 
 
 if __name__ == "__main__":
-    main(AutoencoderParams.load("train_ae", "threads"))
+    main(AutoencoderParams.load())

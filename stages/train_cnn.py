@@ -1,6 +1,7 @@
 """Train the convolutional network (published problem 3a)."""
 
 import functools
+from typing import ClassVar
 
 import pandas as pd
 from pydantic import Field
@@ -8,11 +9,13 @@ from pydantic import Field
 from common import data, networks
 from common.noise import NoiseParams, add_noise, add_noise_to_batch
 from common.runtime import derive_seed, keras, set_up, tf
-from common.training import ClassifierParams, evaluate, schedule_rate, train
+from common.training import ClassifierParams, make_sgd, train_classifier
 
 
 class CnnParams(ClassifierParams, NoiseParams):
     """Parameters of the convolutional network: section train_cnn of params.yaml."""
+
+    section: ClassVar = "train_cnn"
 
     dropout: float = Field(
         ge=0, lt=1, description="share of the last convolution's outputs that training drops"
@@ -69,42 +72,39 @@ def augment(images, seed, params: CnnParams):
     return images
 
 
+def predict(model, images, labels) -> pd.DataFrame:
+    """List the class that each image is read as, and how sure the network is."""
+    probabilities = model.predict(images, batch_size=1000, verbose=0)
+    return pd.DataFrame(
+        {
+            "image": range(len(images)),
+            "actual": labels.argmax(axis=1),
+            "predicted": probabilities.argmax(axis=1),
+            "probability": probabilities.max(axis=1),
+        }
+    )
+
+
 def main(params: CnnParams) -> None:
     set_up(derive_seed(params.seed, "weights"), params.threads)
     images, labels = data.load("train")
     if params.noise_drawn == "once":
         images = add_noise(images, params, "train")
     model = build(images.shape[1:], labels.shape[1], params.dropout)
-    rate = schedule_rate(params, len(images))
-    optimizer = keras.optimizers.SGD(rate, params.momentum, nesterov=True)
-    loss = keras.losses.CategoricalCrossentropy()
-    metrics = {"accuracy": keras.metrics.categorical_accuracy}
-    history = train(
+    model.compile(make_sgd(params, len(images)), "categorical_crossentropy", metrics=["accuracy"])
+    history, tested = train_classifier(
         model,
-        optimizer,
-        loss,
-        metrics,
         (images, labels),
-        data.load("validation"),
-        batch_size=params.batch_size,
-        epochs=params.epochs,
+        params,
         seed=derive_seed(params.seed, "shuffling"),
         augment=functools.partial(augment, params=params),
     )
-    images, labels = data.load("test")
-    tested = evaluate(model, loss, metrics, (images, labels))
-    probabilities = model.predict(images, batch_size=1000, verbose=0)
-    predictions = {
-        "image": range(len(images)),
-        "actual": labels.argmax(axis=1),
-        "predicted": probabilities.argmax(axis=1),
-        "probability": probabilities.max(axis=1),
-    }
-    networks.save(model, "cnn", optimizer, loss)
+    predictions = predict(model, *data.load("test"))
+    networks.save(model, "cnn")
     data.write_csv("plots/train_cnn/history.csv", history)
-    data.write_csv("plots/train_cnn/predictions.csv", pd.DataFrame(predictions))
-    data.write_json("metrics/train_cnn.json", {f"test_{name}": tested[name] for name in tested})
+    data.write_csv("plots/train_cnn/predictions.csv", predictions)
+    data.write_json("metrics/train_cnn.json", tested)
 
 
 if __name__ == "__main__":
-    main(CnnParams.load("train_cnn", "threads"))
+    main(CnnParams.load())

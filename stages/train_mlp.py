@@ -1,12 +1,16 @@
 """Train a small perceptron: two hidden layers of 64 (published problem 2a to 2c)."""
 
+from typing import ClassVar
+
 from common import data, networks
 from common.runtime import derive_seed, keras, set_up
-from common.training import ClassifierParams, evaluate, schedule_rate, train
+from common.training import ClassifierParams, make_sgd, train_classifier
 
 
 class MlpParams(ClassifierParams):
     """Parameters of the perceptron: section train_mlp of params.yaml."""
+
+    section: ClassVar = "train_mlp"
 
 
 def build(shape: tuple[int, ...], classes: int):
@@ -28,26 +32,13 @@ def main(params: MlpParams) -> None:
     set_up(derive_seed(params.seed, "weights"), params.threads)
     images, labels = data.load("train")
     model = build(images.shape[1:], labels.shape[1])
-    rate = schedule_rate(params, len(images))
-    optimizer = keras.optimizers.SGD(rate, params.momentum, nesterov=True)
-    loss = keras.losses.CategoricalCrossentropy()
-    metrics = {"accuracy": keras.metrics.categorical_accuracy}
-    history = train(
-        model,
-        optimizer,
-        loss,
-        metrics,
-        (images, labels),
-        data.load("validation"),
-        batch_size=params.batch_size,
-        epochs=params.epochs,
-        seed=derive_seed(params.seed, "shuffling"),
-    )
-    tested = evaluate(model, loss, metrics, data.load("test"))
-    networks.save(model, "mlp", optimizer, loss)
+    model.compile(make_sgd(params, len(images)), "categorical_crossentropy", metrics=["accuracy"])
+    seed = derive_seed(params.seed, "shuffling")
+    history, tested = train_classifier(model, (images, labels), params, seed=seed)
+    networks.save(model, "mlp")
     data.write_csv("plots/train_mlp/history.csv", history)
-    data.write_json("metrics/train_mlp.json", {f"test_{name}": tested[name] for name in tested})
+    data.write_json("metrics/train_mlp.json", tested)
 
 
 if __name__ == "__main__":
-    main(MlpParams.load("train_mlp", "threads"))
+    main(MlpParams.load())

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
@@ -47,104 +47,68 @@ class Params(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    section: ClassVar[str]  # a path in params.yaml, such as "sweep_l2.training"
+    shared: ClassVar[tuple[str, ...]] = ()  # fields that stand on top of the file
+    arguments: ClassVar[tuple[str, ...]] = ()  # fields that the command line gives, as words
+
     @classmethod
-    def load(cls, section: str, *shared: str, arguments: tuple[str, ...] = ()):
+    def load(cls):
         """Return the parameters of this script, in the project's folder.
 
-        `section` is a path in params.yaml such as "sweep_l2.training", `shared` are keys on top
-        of the file such as "threads". `arguments` are fields that the command line gives as words.
         Answers --help. Wrong parameters end the process with a line for each, exit code 2.
         """
         os.chdir(PROJECT)
-        keys = cls._name_keys(section, shared, arguments)
+        lines = [f"  {cls.name_key(n)}: {cls.describe(n)}" for n in cls.model_fields]
         parser = argparse.ArgumentParser(
-            description=f"{cls.__doc__}\n\nparameters:",
-            epilog="\n".join(f"  {key}: {cls._describe(name)}" for name, key in keys.items()),
+            description=cls.__doc__,
+            epilog="\n".join(["parameters:", *lines]),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        for name in arguments:
-            parser.add_argument(f"--{name}")
-        options, unknown = parser.parse_known_args()
+        for name in cls.arguments:
+            parser.add_argument(f"--{name}", required=True)
         try:
-            if unknown:
-                words = " ".join(unknown)
-                raise ParamsError(f"{words}: no argument of this script; values stand in {FILE}")
-            return cls.read(section, *shared, **vars(options))
+            return cls.read(**vars(parser.parse_args()))
         except ParamsError as error:
             sys.stderr.writelines(f"error: {line}\n" for line in error.args)
             sys.exit(2)
 
     @classmethod
-    def read(cls, section: str, *shared: str, **arguments: str | None):
+    def read(cls, **arguments: str):
         """Return the parameters of params.yaml in the working directory, checked.
 
-        `arguments` are fields from elsewhere, None if missing. Raises ParamsError.
+        `arguments` are the fields that do not stand there. Raises ParamsError.
         """
         content = read_file()
-        given = {name: word for name, word in arguments.items() if word is not None}
-        top = {name: content[name] for name in shared if name in content}
-        values = find(content, section) | top | given
+        top = {name: content[name] for name in cls.shared if name in content}
+        values = find_section(content, cls.section) | top | arguments
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            # Of a value that may be of several types, pydantic reports each in turn.
-            wrong = {detail["loc"][0]: detail for detail in error.errors()}
-        unknown = {name: f"{section}.{name}" for name in values}
-        keys = unknown | cls._name_keys(section, shared, arguments)
-        raise ParamsError(
-            *(cls._explain(name, keys, values, detail) for name, detail in wrong.items())
-        )
+            wrong = {}
+            for detail in error.errors():
+                # Of a value that may be of several types, pydantic reports each in turn.
+                wrong.setdefault(detail["loc"][0], []).append(detail["msg"])
+        lines = []
+        for name, messages in wrong.items():
+            value = f" = {json.dumps(values[name], default=str)}" if name in values else ""
+            lines.append(f"{cls.name_key(name)}{value}: {'; or: '.join(dict.fromkeys(messages))}")
+        raise ParamsError(*lines)
 
     @classmethod
-    def _explain(cls, name: str, keys: dict, values: dict, detail: dict) -> str:
-        """Say in one line what is wrong with a value, and what is allowed."""
-        if name not in cls.model_fields:
-            return f"{keys[name]}: no such parameter; there are {', '.join(cls.model_fields)}"
-        if name not in values:
-            return f"{keys[name]} is missing: {cls._describe(name)}"
-        shown = json.dumps(values[name], ensure_ascii=False, default=str)
-        allowed = detail.get("ctx", {}).get("error") or cls._describe(name)
-        return f"{keys[name]} = {shown}: {allowed}"
+    def name_key(cls, name: str) -> str:
+        """Return a field as the user writes it."""
+        if name in cls.arguments:
+            return f"--{name}"
+        return name if name in cls.shared else f"{cls.section}.{name}"
 
     @classmethod
-    def _name_keys(cls, section: str, shared, arguments) -> dict[str, str]:
-        """Return how the user writes each field, by its name."""
-        keys = {name: f"{section}.{name}" for name in cls.model_fields}
-        return keys | {name: name for name in shared} | {name: f"--{name}" for name in arguments}
-
-    @classmethod
-    def _describe(cls, name: str) -> str:
-        """Say what a field means, and which values it takes."""
+    def describe(cls, name: str) -> str:
+        """Return what a field means, and its type as a JSON schema."""
         schema = cls.model_json_schema()["properties"][name]
-        return f"{schema['description']}: {put_in_words(schema)}"
-
-
-def put_in_words(schema: dict) -> str:
-    """Say which values a JSON schema of pydantic's allows."""
-    if "anyOf" in schema:
-        return ", or ".join(put_in_words(option) for option in schema["anyOf"])
-    if "const" in schema:
-        return schema["const"]
-    if "enum" in schema:
-        return " or ".join(schema["enum"])
-    kind = schema["type"]
-    if kind == "array":
-        count = schema.get("maxItems", "one or more")
-        return f"a list of {count}, each {put_in_words(schema['items'])}"
-    if kind not in ("integer", "number"):
-        return {"string": "text", "object": "names with values"}.get(kind, kind)
-    words = "a whole number" if kind == "integer" else "a number"
-    if "minimum" in schema and "maximum" in schema:
-        return f"{words} from {schema['minimum']:,} to {schema['maximum']:,}"
-    limits = {
-        "minimum": "at least",
-        "exclusiveMinimum": "above",
-        "maximum": "at most",
-        "exclusiveMaximum": "below",
-    }
-    stated = [f"{word} {schema[key]:,}" for key, word in limits.items() if key in schema]
-    return f"{words} {', '.join(stated)}".rstrip()
+        description = schema.pop("description")
+        schema.pop("title")
+        return f"{description} {json.dumps(schema)}"
 
 
 class PlainNumbers(SafeConstructor):
@@ -165,19 +129,15 @@ def read_file() -> dict:
     yaml.Constructor = PlainNumbers
     try:
         content = yaml.load(FILE.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParamsError(f"{FILE} is missing; restore it: git checkout {FILE}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ParamsError(f"{FILE}{line}: {problem}") from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ParamsError(f"{FILE}: {reason}; restore it: git checkout {FILE}") from None
     if not isinstance(content, dict):
-        raise ParamsError(f"{FILE} holds no sections")
+        raise ParamsError(f"{FILE}: holds no sections; restore it: git checkout {FILE}")
     return content
 
 
-def find(content: dict, section: str) -> dict:
+def find_section(content: dict, section: str) -> dict:
     """Return a section, such as "sweep_l2.training". Raises ParamsError."""
     for name in section.split("."):
         content = content.get(name) if isinstance(content, dict) else None

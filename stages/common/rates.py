@@ -18,14 +18,18 @@ def summarise_rates(rates: pd.DataFrame) -> pd.DataFrame:
 
 
 def noise_curve(counts: pd.DataFrame, over: str = "draw") -> pd.DataFrame:
-    """Summarise one classifier's counts over its draws or labels, as a curve.
+    """Summarise counts over their draws or labels, as a curve.
 
-    `counts` has the columns noise_level, draw, kind, label, images and recognised. The deviation
-    is 0 where there is one draw: at level 0, nothing is drawn.
+    `counts` has the columns noise_level, draw, kind, label, images and recognised. A label without
+    images has no rate, and does not count. The deviation is 0 where there is one draw: at level 0,
+    nothing is drawn.
     """
     sums = counts.groupby(["noise_level", "kind", over])[["images", "recognised"]].sum()
-    rates = (sums.recognised / sums.images).rename("rate").reset_index()
-    return summarise_rates(rates).fillna(0.0)
+    rates = (sums.recognised / sums.images.where(sums.images > 0)).rename("rate")
+    curve = summarise_rates(rates.reset_index())
+    deviations = [f"{kind}_std" for kind in KINDS]
+    curve[deviations] = curve[deviations].fillna(0.0)
+    return curve
 
 
 def drop_level_1(rates):

@@ -1,29 +1,32 @@
 """The training loop: one epoch is one compiled function.
 
 `model.fit` returns to Python after every batch, or every few. On networks this small, that takes
-longer than the arithmetic. Here a whole epoch runs inside TensorFlow. Network, optimizer, loss and
-metrics are any of Keras's, and mean what they mean to `fit`.
+longer than the arithmetic. Here a whole epoch runs inside TensorFlow. Network, loss, optimizer and
+metrics come from `model.compile`, and mean what they mean to `fit`.
 
-To print values or to stop in a debugger inside a training step, write
-`tf.config.run_functions_eagerly(True)` in a stage before it calls `train`, and run the stage by
-hand: `python stages/train_mlp.py`. It is slower, and the last digits of the numbers may differ.
+To print values or to stop in a debugger inside a training step, see docs/networks.md.
 """
 
 import math
 import sys
 import time
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from common import data
 from common.params import Params, Seed, Threads
 from common.runtime import keras, tf
+
+TEST_BATCH = 1000
 
 
 class TrainingParams(Params):
     """Parameters of every training."""
+
+    shared: ClassVar = ("threads",)
 
     learning_rate: float = Field(gt=0, le=100, description="step size of the optimizer")
     schedule: Literal["constant", "cosine"] = Field(
@@ -55,23 +58,58 @@ def schedule_rate(params: TrainingParams, images: int):
     return keras.optimizers.schedules.CosineDecay(params.learning_rate, steps)
 
 
-def train(
-    model, optimizer, loss, metrics, training, validation, *, batch_size, epochs, seed, augment=None
-) -> pd.DataFrame:
-    """Train `model` in place; return its history, a row for each epoch.
+def make_sgd(params: ClassifierParams, images: int):
+    """Return a classifier's optimizer for `images` training images."""
+    rate = schedule_rate(params, images)
+    return keras.optimizers.SGD(rate, params.momentum, nesterov=True)
 
-    `loss` is a Keras loss. `metrics` are functions of (targets, predictions) by name, such as
-    {"accuracy": keras.metrics.categorical_accuracy}. `training` and `validation` are (inputs,
-    targets), float32, images along the first axis. The training images are shuffled in every
-    epoch, from `seed`. `augment` changes the inputs of each training batch: it gets them and a
-    seed (int64, (2,)) that differs in every step.
+
+def suits_xla(model) -> bool:
+    """Tell whether XLA trains a network faster than TensorFlow's plain graph.
+
+    Dense layers, whose weights have two axes at most, are faster with XLA. Convolutions, whose
+    kernels have more, are two to three times as slow with it.
+    """
+    return all(len(weight.shape) <= 2 for weight in model.weights)
+
+
+def train_classifier(
+    model, training, params: ClassifierParams, *, seed: int, augment=None
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Train a compiled classifier, then test it once.
+
+    `training`, `seed` and `augment` are as for `train`. Returns the history, and the loss and the
+    metrics on the test images as test_loss, test_accuracy, ….
+    """
+    history = train(
+        model,
+        training,
+        data.load("validation"),
+        batch_size=params.batch_size,
+        epochs=params.epochs,
+        seed=seed,
+        augment=augment,
+    )
+    tested = evaluate(model, data.load("test"))
+    return history, {f"test_{name}": value for name, value in tested.items()}
+
+
+def train(
+    model, training, validation, *, batch_size: int, epochs: int, seed: int, augment=None
+) -> pd.DataFrame:
+    """Train a compiled network in place; return its history, a row an epoch.
+
+    `training` and `validation` are (inputs, targets), float32, images along the first axis. The
+    training images are shuffled in every epoch, from `seed`. `augment` changes the inputs of each
+    training batch: it gets them and a seed (int64, (2,)) that differs in every step.
 
     The columns are epoch, loss, the metrics, and the same on the validation images, as
     validation_loss. Those of the training images are means over the epoch while the weights
     change; a loss includes penalties. Ends the process with one line in the epoch in which one is
-    no longer finite, or at once where a layer's output holds no numbers.
+    no longer finite, or at once where the loop cannot train the network.
     """
-    refuse_empty_outputs(model)
+    refuse_unfit(model)
+    optimizer = model.optimizer
     optimizer.build(model.trainable_variables)
 
     def train_step(inputs, targets):
@@ -79,14 +117,15 @@ def train(
             inputs = augment(inputs, tf.stack([seed, tf.cast(optimizer.iterations, tf.int64)]))
         with tf.GradientTape() as tape:
             predictions = model(inputs, training=True)
-            value = add_penalties(loss(targets, predictions), model)
-            scaled = optimizer.scale_loss(value)
+            loss = model.compute_loss(inputs, targets, predictions)
+            scaled = optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
-        return measure(value, metrics, targets, predictions)
+        model.compute_metrics(inputs, targets, predictions)
+        return loss
 
-    train_epoch = compile_pass(train_step, model, metrics, batch_size)
-    evaluate_epoch = compile_evaluation(model, loss, metrics)
+    train_epoch = compile_pass(train_step, model, batch_size)
+    evaluate_epoch = compile_evaluation(model)
     training = [tf.constant(array) for array in training]
     validation = [tf.constant(array) for array in validation]
     random = np.random.default_rng(seed)
@@ -110,77 +149,89 @@ def train(
     return pd.DataFrame(rows)
 
 
-def refuse_empty_outputs(model) -> None:
-    """End the process with one line where a layer's output holds no numbers."""
-    for layer in model.layers:
+def evaluate(model, test_data) -> dict[str, float]:
+    """Return the loss, penalties included, and the metrics on test data, by name.
+
+    `model` is compiled; `test_data`, (inputs, targets), are as for `train`.
+    """
+    inputs, targets = (tf.constant(array) for array in test_data)
+    return compile_evaluation(model)(inputs, targets, tf.range(len(inputs)))
+
+
+def refuse_unfit(model) -> None:
+    """End the process with one line where the loop cannot train a network."""
+    problem = ""
+    if not model.built:
+        sys.exit(f"error: network {model.name} does not begin with keras.Input(shape)")
+    if len(model.outputs) != 1:
+        problem = f"has {len(model.outputs)} outputs; this project trains networks with one"
+    for layer in [model, *model.layers]:
+        if layer.compute_dtype != "float32":
+            problem = (
+                f"computes in {layer.compute_dtype} in layer {layer.name}; "
+                'this project computes in float32: leave out the layer\'s dtype, or "mixed"'
+            )
         for output in keras.tree.flatten(getattr(layer, "output", ())):
             if 0 in output.shape:
-                sys.exit(
-                    f"error: layer {layer.name} of {model.name} has an output of shape "
-                    f"{output.shape[1:]}: the images are too small for so many layers; "
-                    'leave one out, or give the convolutions padding="same"'
+                problem = (
+                    f"has an output of shape {output.shape[1:]} in layer {layer.name}: the images "
+                    "are too small for so many layers; leave one out, or give the convolutions "
+                    'padding="same"'
                 )
+    if problem:
+        sys.exit(f"error: network {model.name} {problem}")
 
 
-def evaluate(model, loss, metrics, data) -> dict[str, float]:
-    """Return the loss, penalties included, and the metrics on `data`, by name.
-
-    `loss`, `metrics` and `data`, (inputs, targets), are as for `train`.
-    """
-    inputs, targets = (tf.constant(array) for array in data)
-    return compile_evaluation(model, loss, metrics)(inputs, targets, tf.range(len(inputs)))
-
-
-def compile_evaluation(model, loss, metrics):
+def compile_evaluation(model):
     """Compile the evaluation of `model`; the result is that of `compile_pass`."""
 
     def test_step(inputs, targets):
         predictions = model(inputs, training=False)
-        value = add_penalties(loss(targets, predictions), model)
-        return measure(value, metrics, targets, predictions)
+        model.compute_metrics(inputs, targets, predictions)
+        return model.compute_loss(inputs, targets, predictions, training=False)
 
-    return compile_pass(test_step, model, metrics, batch_size=1000)
-
-
-def add_penalties(value, model):
-    """Add the penalties of the layers, such as weight decay, to a batch's loss."""
-    return value + tf.add_n(model.losses) if model.losses else value
+    return compile_pass(test_step, model, TEST_BATCH)
 
 
-def measure(value, metrics, targets, predictions) -> dict:
-    """Return the loss, `value`, and the metrics of a batch, each a mean, by name."""
-    means = {name: tf.reduce_mean(of(targets, predictions)) for name, of in metrics.items()}
-    return {"loss": value} | means
-
-
-def compile_pass(step, model, metrics, batch_size: int):
+def compile_pass(step, model, batch_size: int):
     """Compile `step` over all batches of (inputs, targets), taken in a given order.
 
-    `step` returns means over a batch by name; so does the result, over all images, of which each
-    counts once. The last batch may be smaller. XLA compiles a network, but no convolutions: those
-    of oneDNN, which TensorFlow uses otherwise, are faster.
+    `step` returns the loss of a batch, a mean, and updates the metrics of `model`. The result is
+    the loss, of which each image counts once, and the metrics, by name. The last batch may be
+    smaller.
     """
-    # Keras has no public way to list the layers within layers. Each convolution has a kernel size.
-    has_convolutions = any(hasattr(layer, "kernel_size") for layer in model._flatten_layers())
 
-    @tf.function(jit_compile=not has_convolutions)
-    def sum_over_batches(inputs, targets, order):
-        def add_batch(sums, first, size):
+    def sum_losses(inputs, targets, order):
+        def add_batch(total, first, size):
             indices = tf.slice(order, [first], [size])
-            means = step(tf.gather(inputs, indices), tf.gather(targets, indices))
-            return {name: sums[name] + size * means[name] for name in sums}
+            return total + size * step(tf.gather(inputs, indices), tf.gather(targets, indices))
 
         full, rest = divmod(len(inputs), batch_size)
-        sums = {name: tf.zeros(()) for name in ("loss", *metrics)}
+        total = tf.zeros(())
         if full:  # XLA compiles the loop even when it would not run
             for index in tf.range(full):
-                sums = add_batch(sums, index * batch_size, batch_size)
+                total = add_batch(total, index * batch_size, batch_size)
         if rest:
-            sums = add_batch(sums, full * batch_size, rest)
-        return sums
+            total = add_batch(total, full * batch_size, rest)
+        return total
+
+    with_xla = tf.function(sum_losses, jit_compile=True) if suits_xla(model) else None
+    plain = tf.function(sum_losses)
 
     def run(inputs, targets, order) -> dict[str, float]:
-        sums = sum_over_batches(inputs, targets, order)
-        return {name: (total.numpy() / len(inputs)).item() for name, total in sums.items()}
+        nonlocal with_xla
+        model.reset_metrics()
+        total = None
+        if with_xla:
+            try:
+                total = with_xla(inputs, targets, order)
+            except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+                print(f"trained without XLA: {str(error).splitlines()[0]}", flush=True)
+                with_xla = None
+        if total is None:
+            total = plain(inputs, targets, order)
+        metrics = model.get_metrics_result()
+        metrics.pop("loss")  # Keras's own tracker of the loss, which only `fit` updates
+        return {"loss": (total.numpy() / len(inputs)).item()} | metrics
 
     return run
