@@ -21,7 +21,7 @@ from common.data import write_csv
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = Path("measured/runs.csv")
 KEYS = ["recipe", "seed", "stage", "measure", "level"]  # of a row; the other column is its value
-SWEEP = ["factor", "replicate"]
+SWEEP = ["validation_accuracy", "test_accuracy"]
 
 
 def read_run(files: DVCFileSystem, recipe: str) -> pd.DataFrame:
@@ -39,10 +39,9 @@ def read_run(files: DVCFileSystem, recipe: str) -> pd.DataFrame:
             rows += [key | {"measure": name, "value": numbers[name]} for name in numbers]
     for path in files.glob("metrics/sweep_l2/*.json"):
         with contextlib.suppress(FileNotFoundError):  # DVC lists cells that have not run, too
-            numbers = json.loads(files.read_text(path))
-            level, seed = (numbers.pop(name) for name in SWEEP)
-            key = {"stage": "sweep_l2", "seed": seed, "level": level}
-            rows += [key | {"measure": name, "value": numbers[name]} for name in numbers]
+            cell = json.loads(files.read_text(path))
+            key = {"stage": "sweep_l2", "seed": cell["replicate"], "level": cell["factor"]}
+            rows += [key | {"measure": name, "value": cell[name]} for name in SWEEP]
     if files.exists(path := "plots/eval_noise/rates.csv"):
         counts = pd.read_csv(files.open(path)).groupby(["noise_level", "kind"])
         key = {"stage": "eval_noise", "seed": params["eval_noise"]["seed"]}
