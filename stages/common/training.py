@@ -215,21 +215,20 @@ def compile_pass(step, model, batch_size: int):
             total = add_batch(total, full * batch_size, rest)
         return total
 
-    with_xla = tf.function(sum_losses, jit_compile=True) if suits_xla(model) else None
     plain = tf.function(sum_losses)
+    compiled = tf.function(sum_losses, jit_compile=True) if suits_xla(model) else plain
 
     def run(inputs, targets, order) -> dict[str, float]:
-        nonlocal with_xla
+        nonlocal compiled
         model.reset_metrics()
-        total = None
-        if with_xla:
-            try:
-                total = with_xla(inputs, targets, order)
-            except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-                print(f"trained without XLA: {str(error).splitlines()[0]}", flush=True)
-                with_xla = None
-        if total is None:
-            total = plain(inputs, targets, order)
+        try:
+            total = compiled(inputs, targets, order)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            if compiled is plain:
+                raise
+            print(f"XLA cannot compile network {model.name}: it runs without", flush=True)
+            compiled = plain
+            total = compiled(inputs, targets, order)
         metrics = model.get_metrics_result()
         metrics.pop("loss")  # Keras's own tracker of the loss, which only `fit` updates
         return {"loss": (total.numpy() / len(inputs)).item()} | metrics
