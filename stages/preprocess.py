@@ -108,7 +108,7 @@ def split(params: PreprocessParams) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         )
     if unseen := sorted(set(test[1].tolist()) - set(train[1].tolist())):
         refuse(f"data/raw/t10k-labels-idx1-ubyte: no training image has label {unseen[0]}")
-    classes = np.eye(train[1].max() + 1, dtype=np.float32)
+    classes = np.eye(int(train[1].max()) + 1, dtype=np.float32)
     if params.limit:
         train, test = (
             (images[:size], labels[:size])

@@ -7,7 +7,7 @@ from typing import ClassVar
 from common import data, networks
 from common.noise import NoiseParams, add_noise, add_noise_to_batch
 from common.runtime import derive_seed, keras, set_up
-from common.training import TrainingParams, schedule_rate, train
+from common.training import TrainingParams, refuse_unfit, schedule_rate, train
 
 
 class AutoencoderParams(TrainingParams, NoiseParams):
@@ -50,6 +50,7 @@ def main(params: AutoencoderParams) -> None:
     set_up(derive_seed(params.seed, "weights"), params.threads)
     clean, validation = data.load("train")[0], data.load("validation")[0]
     model = build(clean.shape[1:])
+    refuse_unfit(model)
     # Before they become rows of pixels, where the network takes rows.
     noisy, augment = clean, None
     if params.noise_drawn == "once":

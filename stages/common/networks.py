@@ -25,11 +25,14 @@ def save(model, name: str) -> None:
     the process with one line where later stages could not load it.
     """
     FOLDER.mkdir(exist_ok=True)
-    model.optimizer = model.optimizer.from_config(model.optimizer.get_config())
     with tempfile.TemporaryDirectory(".partial", "", FOLDER) as folder:
         dated, complete = Path(folder, "dated.keras"), Path(folder, "complete.keras")
         try:
-            model.save(dated)
+            settings = model.optimizer.get_config()
+            model.optimizer = model.optimizer.from_config(settings, custom_objects=OWN)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of a lambda, which is refused below
+                model.save(dated)
             _read(dated)
         except (NotImplementedError, TypeError, ValueError) as error:
             sys.exit(
@@ -72,8 +75,9 @@ def _read(path: Path):
 
 
 def _shorten(error: Exception) -> str:
-    """Return the first sentence of an error."""
-    return str(error).splitlines()[0].split(". ")[0].rstrip(".")
+    """Return the first sentence of what went wrong first; Keras wraps errors in errors."""
+    first = str(error).rpartition("Exception encountered: ")[2]
+    return first.partition("\n")[0].partition(". ")[0].rstrip(".")
 
 
 def _undate(content: bytes) -> bytes:

@@ -4,10 +4,13 @@ Every stage imports this module, so a change here reruns the whole study.
 """
 
 import argparse
+import functools
 import json
+import operator
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, TypeVar
 
@@ -39,7 +42,7 @@ Threads = Annotated[
 
 
 class ParamsError(ValueError):
-    """Wrong parameters: `args` are lines, each naming a key and what is allowed."""
+    """Wrong parameters: `args` are lines, each naming a key and what is wrong."""
 
 
 class Params(BaseModel):
@@ -58,10 +61,9 @@ class Params(BaseModel):
         Answers --help. Wrong parameters end the process with a line for each, exit code 2.
         """
         os.chdir(PROJECT)
-        lines = [f"  {cls.name_key(n)}: {cls.describe(n)}" for n in cls.model_fields]
         parser = argparse.ArgumentParser(
             description=cls.__doc__,
-            epilog="\n".join(["parameters:", *lines]),
+            epilog="parameters:\n" + "\n".join(cls.describe()),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -80,19 +82,26 @@ class Params(BaseModel):
         `arguments` are the fields that do not stand there. Raises ParamsError.
         """
         content = read_file()
-        top = {name: content[name] for name in cls.shared if name in content}
-        values = find_section(content, cls.section) | top | arguments
+        try:
+            section = functools.reduce(operator.getitem, cls.section.split("."), content)
+            misplaced = section.keys() & {*cls.shared, *cls.arguments}
+        except (AttributeError, KeyError, TypeError):
+            raise ParamsError(f"{cls.section} is missing: a section of {FILE}") from None
+        if misplaced:
+            raise ParamsError(*(f"{cls.section}.{name}: not in this section" for name in misplaced))
+        values = section | {name: content[name] for name in cls.shared if name in content}
+        values |= arguments
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            wrong = {}
+            messages = {}
             for detail in error.errors():
                 # Of a value that may be of several types, pydantic reports each in turn.
-                wrong.setdefault(detail["loc"][0], []).append(detail["msg"])
+                messages.setdefault(detail["loc"][0], []).append(detail["msg"])
         lines = []
-        for name, messages in wrong.items():
+        for name, said in messages.items():
             value = f" = {json.dumps(values[name], default=str)}" if name in values else ""
-            lines.append(f"{cls.name_key(name)}{value}: {'; or: '.join(dict.fromkeys(messages))}")
+            lines.append(f"{cls.name_key(name)}{value}: {'; or: '.join(said)}")
         raise ParamsError(*lines)
 
     @classmethod
@@ -103,12 +112,12 @@ class Params(BaseModel):
         return name if name in cls.shared else f"{cls.section}.{name}"
 
     @classmethod
-    def describe(cls, name: str) -> str:
-        """Return what a field means, and its type as a JSON schema."""
-        schema = cls.model_json_schema()["properties"][name]
-        description = schema.pop("description")
-        schema.pop("title")
-        return f"{description} {json.dumps(schema)}"
+    def describe(cls) -> Iterator[str]:
+        """Yield what each field means, and its type as a JSON schema."""
+        for name, schema in cls.model_json_schema()["properties"].items():
+            description = schema.pop("description")
+            del schema["title"]
+            yield f"  {cls.name_key(name)}: {description} {json.dumps(schema)}"
 
 
 class PlainNumbers(SafeConstructor):
@@ -128,19 +137,6 @@ def read_file() -> dict:
     yaml = YAML(typ="safe")
     yaml.Constructor = PlainNumbers
     try:
-        content = yaml.load(FILE.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ParamsError(f"{FILE}: {reason}; restore it: git checkout {FILE}") from None
-    if not isinstance(content, dict):
-        raise ParamsError(f"{FILE}: holds no sections; restore it: git checkout {FILE}")
-    return content
-
-
-def find_section(content: dict, section: str) -> dict:
-    """Return a section, such as "sweep_l2.training". Raises ParamsError."""
-    for name in section.split("."):
-        content = content.get(name) if isinstance(content, dict) else None
-    if not isinstance(content, dict):
-        raise ParamsError(f"{section} is missing: a section of {FILE}")
-    return content
+        return yaml.load(FILE)
+    except (OSError, YAMLError) as error:
+        raise ParamsError(f"{FILE}: {' '.join(str(error).split())}") from None

@@ -10,13 +10,14 @@ To print values or to stop in a debugger inside a training step, see docs/networ
 import math
 import sys
 import time
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from common import data
+from common import TOO_SMALL, data
 from common.params import Params, Seed, Threads
 from common.runtime import keras, tf
 
@@ -160,26 +161,24 @@ def evaluate(model, test_data) -> dict[str, float]:
 
 def refuse_unfit(model) -> None:
     """End the process with one line where the loop cannot train a network."""
-    problem = ""
-    if not model.built:
-        sys.exit(f"error: network {model.name} does not begin with keras.Input(shape)")
-    if len(model.outputs) != 1:
-        problem = f"has {len(model.outputs)} outputs; this project trains networks with one"
-    for layer in [model, *model.layers]:
+    name = f"error: network {model.name}"
+    if not getattr(model, "outputs", None):
+        sys.exit(f"{name}: begin it with keras.Input(shape)")
+    if len(model.outputs) > 1:
+        sys.exit(f"{name} has {len(model.outputs)} outputs; leave one")
+    for layer in [model, *list_layers(model)]:
         if layer.compute_dtype != "float32":
-            problem = (
-                f"computes in {layer.compute_dtype} in layer {layer.name}; "
-                'this project computes in float32: leave out the layer\'s dtype, or "mixed"'
-            )
+            sys.exit(f"{name}: {layer.name} computes in {layer.compute_dtype}; choose float32")
         for output in keras.tree.flatten(getattr(layer, "output", ())):
             if 0 in output.shape:
-                problem = (
-                    f"has an output of shape {output.shape[1:]} in layer {layer.name}: the images "
-                    "are too small for so many layers; leave one out, or give the convolutions "
-                    'padding="same"'
-                )
-    if problem:
-        sys.exit(f"error: network {model.name} {problem}")
+                sys.exit(f"{name}: {layer.name} gives {output.shape[1:]}; {TOO_SMALL}")
+
+
+def list_layers(model) -> Iterator:
+    """List the layers of a network, and those of the networks in it."""
+    for layer in model.layers:
+        yield layer
+        yield from list_layers(layer) if hasattr(layer, "layers") else ()
 
 
 def compile_evaluation(model):
@@ -231,6 +230,9 @@ def compile_pass(step, model, batch_size: int):
             total = compiled(inputs, targets, order)
         metrics = model.get_metrics_result()
         metrics.pop("loss")  # Keras's own tracker of the loss, which only `fit` updates
+        for name, value in metrics.items():
+            if np.size(value) != 1:
+                sys.exit(f"error: metric {name} gives {np.size(value)} numbers; choose one number")
         return {"loss": (total.numpy() / len(inputs)).item()} | metrics
 
     return run
