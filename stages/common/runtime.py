@@ -9,8 +9,9 @@ from pathlib import Path
 
 VERSIONS = Path("versions.txt")
 
-# TensorFlow, XLA, oneDNN and Keras read these; some of them change results.
-DROPPED = ("DNNL_", "KERAS_", "ONEDNN_", "TF", "XLA_")
+# TensorFlow, XLA, oneDNN and Keras read these; some of them change results. Keras imports
+# Matplotlib, which ends with an error where a notebook has set its backend.
+DROPPED = ("DNNL_", "KERAS_", "MATPLOTLIBRC", "MPL", "ONEDNN_", "TF", "XLA_")
 
 for _name in list(os.environ):
     if _name.startswith(DROPPED):
