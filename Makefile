@@ -12,6 +12,8 @@ export HOME USER
 export PIP_USER := 0
 # A Git hook sets these to another repository.
 unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX
+# Stages import from their own folder.
+unexport PYTHONSAFEPATH
 
 .PHONY: repro verify release test test-slow bench lint format lock environment clean help
 
@@ -50,11 +52,15 @@ lock: ## Pin every dependency, with hashes, for all Python versions of pyproject
 		--python-version 3.10 --generate-hashes --no-annotate --upgrade -o requirements.lock
 	grep -oE '^(h5py|keras|numpy|pandas|tensorflow)==[^ ]+' requirements.lock > versions.txt
 
+# DVC reads config.local from this folder whichever revision it works at; an address in .dvc/config
+# would then mean a folder at the root of the disk.
 # Made anew if it is another folder's, its Python is gone, or requirements.lock has changed.
-environment: ## Install the packages of requirements.lock in .venv
+environment: ## Install the packages of requirements.lock in .venv; make remote/ DVC's remote
 	@{ { pwd -P; cat requirements.lock; } | cmp -s - .venv/installed.lock && \
 		$(BIN)/python -c ''; } 2> /dev/null || { start=$$(date +%s) && \
 		$(MAKE) --no-print-directory .venv && echo "Set up in $$(($$(date +%s) - start)) s."; }
+	@grep -qs '"repository"' .dvc/config.local || \
+		dvc remote add --quiet --local --default repository remote
 
 .PHONY: .venv
 .venv:

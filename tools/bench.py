@@ -1,11 +1,9 @@
-"""Time an epoch of each network, trained in several ways.
+"""Time an epoch of each network: `fit`, the best `fit`, and this project's loop.
 
-The ways are `fit`, `fit` tuned, this project's loop, and PyTorch if installed. Prints medians over
-processes that take turns. Needs the processed data: dvc repro preprocess.
+Prints medians over processes that take turns. Needs the processed data: dvc repro preprocess.
 """
 
 import argparse
-import importlib.util
 import itertools
 import json
 import os
@@ -35,14 +33,11 @@ NETWORKS = {  # how Keras builds it, images in a batch
     "autoencoder": (lambda: train_ae.build(SHAPE), 64),
     "cnn": (lambda: train_cnn.build(SHAPE, 10, 0.5), 128),
 }
-# Options of `compile`, of which the best for each network is "fit, tuned".
+# Options of `compile`, of which the best for each network is the best `fit`.
 TUNED = [
     {"steps_per_execution": steps, "jit_compile": jit}
     for steps, jit in itertools.product([16, "epoch"], [True, False])
 ]
-WAYS = {"loop, 1 thread": {"threads": 1}, "loop, all cores": {"threads": os.cpu_count()}}
-if importlib.util.find_spec("torch"):
-    WAYS["PyTorch"] = {"torch": True}
 
 
 def load(network: str, images: int):
@@ -55,90 +50,53 @@ def load(network: str, images: int):
         yield inputs, targets
 
 
-def train_keras(network: str, images: int, epochs: int, threads: int = 0, **tuned) -> float:
-    """Train with the loop, or with `fit`; return the last metric."""
+def train_once(network: str, images: int, epochs: int, threads: int, **tuned) -> None:
+    """Train with the loop and `threads`, or with `fit` if that is 0."""
+    training, validation = load(network, images)
     if threads:
         set_up(1, threads)
-    training, validation = load(network, images)
     build, batch_size = NETWORKS[network]
-    model = build()
-    optimizer, loss = keras.optimizers.SGD(0.1), keras.losses.CategoricalCrossentropy()
-    metrics = {"accuracy": keras.metrics.categorical_accuracy}
-    if network == "autoencoder":
-        optimizer, loss, metrics = keras.optimizers.Adam(), keras.losses.BinaryCrossentropy(), {}
-    options = {"batch_size": batch_size, "epochs": epochs}
-    if threads:
-        history = train(model, optimizer, loss, metrics, training, validation, **options, seed=1)
-        return history.iloc[-1, -1]
     if tuned.get("steps_per_execution") == "epoch":
-        tuned["steps_per_execution"] = -(-images // batch_size)
-    model.compile(optimizer, loss, metrics=[*metrics], **tuned)
-    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: print("epoch", flush=True))
-    options |= {"validation_data": validation, "callbacks": [note], "verbose": 0}
-    history = model.fit(*training, **options).history
-    return history.get("val_accuracy", history["val_loss"])[-1]
-
-
-def train_torch(network: str, images: int, epochs: int, **_) -> float:
-    """Train in PyTorch, with its own defaults and without weight decay."""
-    torch = importlib.import_module("torch")
-    nn = torch.nn
-    build, batch_size = NETWORKS[network]
-    layers = [nn.Flatten()]
-    if network == "cnn":
-        relu, pool = nn.ReLU(), nn.MaxPool2d(2)
-        first = [nn.Unflatten(1, (1, 28)), nn.Conv2d(1, 32, 3), relu, pool, nn.Conv2d(32, 64, 3)]
-        layers = [*first, relu, pool, nn.Conv2d(64, 64, 3), relu, nn.Dropout(0.5), *layers]
-    for weights in build().weights:
-        if len(weights.shape) == 2:  # of a dense layer
-            layers += [nn.Linear(*weights.shape), nn.ReLU()]
-    model, loss = nn.Sequential(*layers[:-1]), nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        tuned["steps_per_execution"] = -(-len(training[0]) // batch_size)
+    model = build()
     if network == "autoencoder":
-        loss, optimizer = nn.BCEWithLogitsLoss(), torch.optim.Adam(model.parameters())
-    arrays = itertools.chain(*load(network, images))
-    inputs, targets, validation, wanted = (torch.from_numpy(array.squeeze()) for array in arrays)
-    for _ in range(epochs):
-        model.train()
-        for batch in torch.randperm(len(inputs)).split(batch_size):
-            optimizer.zero_grad()
-            loss(model(inputs[batch]), targets[batch]).backward()
-            optimizer.step()
-        model.eval()
-        with torch.no_grad():
-            outputs = torch.cat([model(part) for part in validation.split(1000)])
-        print("epoch", flush=True)
-    right = (outputs.argmax(1) == wanted.argmax(1)).float().mean()
-    return (loss(outputs, wanted) if network == "autoencoder" else right).item()
+        model.compile("adam", "binary_crossentropy", **tuned)
+    else:
+        sgd = keras.optimizers.SGD(0.1)
+        model.compile(sgd, "categorical_crossentropy", metrics=["accuracy"], **tuned)
+    if threads:
+        train(model, training, validation, batch_size=batch_size, epochs=epochs, seed=1)
+        return
+    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: print("epoch", flush=True))
+    options = {"batch_size": batch_size, "epochs": epochs, "verbose": 0, "callbacks": [note]}
+    model.fit(*training, validation_data=validation, **options)
 
 
-def measure(network: str, images: int, epochs: int, way: dict) -> tuple[float, float]:
-    """Train in a process of its own.
+def measure(network: str, images: int, epochs: int, options: dict) -> float:
+    """Train in a process of its own; return an epoch's seconds.
 
-    Returns the seconds of an epoch, and the last metric. The first epoch, which compiles, does not
-    count.
+    The first epoch, which compiles, does not count.
     """
-    print(f"bench: {network} {way}", file=sys.stderr, flush=True)
-    task = json.dumps([network, images, epochs, way])
+    print(f"bench: {network} {options}", file=sys.stderr, flush=True)
+    task = json.dumps([network, images, epochs, options])
     with subprocess.Popen([sys.executable, __file__, "--one", task], stdout=-1) as process:
-        lines = [(time.perf_counter(), line) for line in process.stdout]
+        ends = [time.perf_counter() for line in process.stdout if line.startswith(b"epoch")]
     if process.returncode:
         sys.exit(process.returncode)
-    *ends, (_, last) = lines
-    return float(np.median(np.diff([end for end, _ in ends]))), float(last)
+    return float(np.median(np.diff(ends)))
 
 
 def compare(networks: list[str], images: int, epochs: int, repeats: int) -> pd.DataFrame:
     """Measure every network in every way; return medians over `repeats`."""
     rows = []
     for network in networks:
-        size = (network, images, epochs)
-        best = min(TUNED, key=lambda tuned: measure(*size, tuned)[0])
-        name = " ".join(f"{option}={value}" for option, value in best.items())
-        ways = {"fit": {}, f"fit, tuned: {name}": best} | WAYS
+        fits = [{"threads": 0} | tuned for tuned in TUNED]
+        best = min(fits, key=lambda options: measure(network, images, epochs, options))
+        ways = {"fit": {"threads": 0}, f"best fit: {best}": best}
+        ways |= {"loop, 1 thread": {"threads": 1}, "loop, all cores": {"threads": os.cpu_count()}}
         for _, (way, options) in itertools.product(range(repeats), ways.items()):
-            seconds, last = measure(*size, options)
-            rows.append({"network": network, "way": way, "seconds": seconds, "validation": last})
+            seconds = measure(network, images, epochs, options)
+            rows.append({"network": network, "way": way, "seconds": seconds})
     table = pd.DataFrame(rows).groupby(["network", "way"], sort=False).median().reset_index()
     fit = table[table.way == "fit"].set_index("network").seconds
     return table.assign(times_fit=table.network.map(fit) / table.seconds)
@@ -155,8 +113,7 @@ def main() -> None:
     os.chdir(Path(__file__).parent.parent)
     if one := options.pop("one"):
         network, images, epochs, way = one
-        training = train_torch if way.pop("torch", False) else train_keras
-        print(training(network, images, epochs, **way))
+        train_once(network, images, epochs, **way)
     else:
         print(compare(**options).to_string(index=False, float_format="%.4g"))
 

@@ -1,7 +1,7 @@
 """Run the last commit from nothing, and compare with its results.
 
-The bytes are the same; or the numbers are like those of another seed, as on another kind of
-processor. Otherwise the exit code is 1: they differ, or measured/ has too few runs to compare with.
+The bytes are the same; or the numbers are like those of other seeds, as on another kind of
+processor. Otherwise the exit code is 1.
 """
 
 import argparse
@@ -16,20 +16,14 @@ import pandas as pd
 from dvc.api import DVCFileSystem
 from ruamel.yaml import YAML
 
-from measure import ROOT, list_numbers, read_measured, read_numbers
-from reporting.statistics import UNLIKELY, further_run_probability
-from reporting.study import find_changes
+from measure import ROOT, RUNS, read_run
 
-ENOUGH = 6  # seeds; with fewer, numbers far from all of them would still pass
-TRAINED = ("models/", "metrics/sweep_l2/")  # what another kind of processor changes first
-yaml = YAML(typ="safe")
+FAR = 4  # deviations from the mean of other seeds
+ENOUGH = 6  # seeds; fewer say too little about their deviation
 
 
 def git(*words: str) -> str:
-    """Return what Git prints, without the user's hooks.
-
-    Its refusal ends this process too.
-    """
+    """Return what Git prints, without the user's hooks. Its refusal ends this process too."""
     command = ["git", "-c", f"core.hooksPath={os.devnull}", *words]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -49,44 +43,45 @@ def run_study(folder: Path, targets: list[str]) -> None:
         raise
 
 
+def read_yaml(path: Path) -> dict:
+    return YAML(typ="safe").load(path)
+
+
 def read_hashes(folder: Path) -> dict[str, str]:
     """Return path and hash of each output in dvc.lock."""
-    stages = yaml.load(folder / "dvc.lock")["stages"]
+    stages = read_yaml(folder / "dvc.lock")["stages"]
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
 
 
+def drop_seeds(params):
+    if not isinstance(params, dict):
+        return params
+    return {name: drop_seeds(value) for name, value in params.items() if name != "seed"}
+
+
 def find_recipe(folder: Path) -> str:
-    """Return the name of the recipe in params.yaml, or ""."""
-    params, published = (yaml.load(folder / n) for n in ("params.yaml", "published/recipe.yaml"))
-    for path in folder.glob("recipes/*.yaml"):
-        if yaml.load(path) == params:
-            return path.stem
-    same_images = params["report"]["dataset"] == published["data"]["dataset"]
-    changed = any(find_changes(published, params).values())
-    return "published" if same_images and not changed else ""
+    """Return the name of the recipe in params.yaml, whatever its seeds; or ""."""
+    params = drop_seeds(read_yaml(folder / "params.yaml"))
+    recipes = sorted(folder.glob("recipes/*.yaml"))
+    return next((path.stem for path in recipes if drop_seeds(read_yaml(path)) == params), "")
 
 
-def judge(made: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return each number's chance to be so far from other seeds'.
+def compare(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Put each number beside mean and deviation of measured runs of the same recipe.
 
-    Numbers that were not measured with enough other seeds are left out.
+    Numbers with fewer runs than `ENOUGH` are left out.
     """
-    rows = []
-    for table, numbers in made.items():
-        measured = list_numbers(table, read_measured(table)).groupby("kind").value
-        for number in list_numbers(table, numbers).itertuples():
-            seeds = measured.get_group(number.kind) if number.kind in measured.groups else []
-            if len(seeds) >= ENOUGH:
-                chance = further_run_probability(seeds, number.value)
-                rows.append((f"{number.kind} = {number.value:g}", len(seeds), chance))
-    return pd.DataFrame(rows, columns=["number", "seeds", "chance"])
+    kinds = ["recipe", "stage", "measure", "level"]
+    groups = pd.read_csv(RUNS).groupby(kinds, dropna=False).value
+    runs = groups.agg(["count", "mean", "std"]).reset_index()
+    table = numbers.astype({"level": float}).merge(runs[runs["count"] >= ENOUGH], on=kinds)
+    table["deviations"] = (table.value - table["mean"]).abs() / table["std"]
+    same = table.value == table["mean"]  # where the runs do not differ, and their deviation is 0
+    return table.assign(deviations=table.deviations.where(~same, 0.0)).drop(columns=["recipe"])
 
 
 def verify(folder: Path, targets: list[str]) -> str:
-    """Run the last commit in `folder`; return the verdict.
-
-    Prints a row for each output.
-    """
+    """Run the last commit in `folder`; return the verdict."""
     git("clone", "--quiet", "--no-local", git("rev-parse", "--show-toplevel"), str(folder))
     folder /= git("rev-parse", "--show-prefix")  # a project may be a folder in a repository
     committed = read_hashes(folder)
@@ -96,26 +91,20 @@ def verify(folder: Path, targets: list[str]) -> str:
     run_study(folder, targets)
     made = read_hashes(folder)
     other = [path for path in made if made[path] != committed.get(path)]
-    print("| output | bytes |\n| --- | --- |")
-    for path in made:
-        print(f"| {path} | {'other' if path in other else 'same'} |")
     if not other:
         return f"same bytes: the hashes of all {len(made)} outputs are those in dvc.lock"
-    if other[0].startswith("data/") or not any(path.startswith(TRAINED) for path in other):
-        return f"differs: {other[0]} has other bytes, which no other processor explains"
-    numbers = judge(read_numbers(DVCFileSystem(str(folder)), find_recipe(folder)))
-    if numbers.empty:
-        return (
-            "other bytes: nothing to compare with, since measured/ has fewer than "
-            f"{ENOUGH} runs of this recipe with other seeds"
-        )
-    least = numbers.loc[numbers.chance.idxmin()]
-    limit = UNLIKELY / len(numbers)  # so that all of them together hold with 95 %
-    return (
-        f"{'like another seed' if least.chance >= limit else 'differs'}: the least likely of "
-        f"{len(numbers)} numbers is {least.number}: so far from the {least.seeds} seeds in "
-        f"measured/, a further one lies with a chance of {least.chance:.2g} (limit {limit:.2g})"
-    )
+    print(f"other bytes: {', '.join(other)}\n")
+    trained = any(path.startswith(("models/", "metrics/sweep_l2/")) for path in other)
+    if other[0].startswith("data/") or not trained:
+        return f"differs: no other processor explains other bytes of {other[0]}"
+    table = compare(read_run(DVCFileSystem(str(folder)), find_recipe(folder)))
+    if table.empty:
+        return f"differs: {RUNS} has fewer than {ENOUGH} runs of this recipe to compare with"
+    print(table.to_markdown(index=False, floatfmt=".5g"), end="\n\n")
+    far = table[table.deviations > FAR]
+    if far.empty:
+        return f"like another seed: all numbers are within {FAR} deviations of the mean"
+    return f"differs: {len(far)} of {len(table)} numbers are further than {FAR} deviations away"
 
 
 def main() -> int:
@@ -130,8 +119,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="verify-") as temporary:
         targets = [options.stage] if options.stage else []
         verdict = verify(keep or Path(temporary, "clone"), targets)
-    print(f"\n{verdict}")
-    return int(not verdict.startswith(("same bytes", "like another seed")))
+    print(verdict)
+    return int(verdict.startswith("differs"))
 
 
 if __name__ == "__main__":
