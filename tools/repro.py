@@ -269,8 +269,11 @@ def open_study(targets: list[str]) -> tuple[Repo, dict[str, list]]:
             if obstacle := find_obstacle(repo):
                 sys.exit(f"error: {obstacle}")
             changed = repo.status(targets, with_deps=True)
-            if any("changed outs" in change for changes in changed.values() for change in changes):
-                repo.checkout(targets, with_deps=True, force=True, allow_missing=True)
+            edited = [n for n in changed if any("changed outs" in change for change in changed[n])]
+            stages = [stage for stage in collect_stages(repo, edited) if not stage.frozen]
+            known = [stage.addressing for stage in stages if all(o.hash_info for o in stage.outs)]
+            if known:
+                repo.checkout(known, force=True, allow_missing=True)
                 changed = repo.status(targets, with_deps=True)
             return repo, changed
         except LockError as error:
