@@ -1,73 +1,21 @@
 """The report's text, and the page made from it: a file that needs no other."""
 
 import html
+import inspect
 import re
 from pathlib import Path
 
 import jinja2
 import markdown_it
-import numpy as np
-import pandas as pd
 
-from reporting import figures, results, tables
+from reporting import figures, formats, tables
 from reporting.inputs import Study
 from reporting.plotting import export
 
 FOLDER = Path("plots/report")
-DASH = "–"
 PICTURE = rf'<img src="{FOLDER.as_posix()}/([^"]+)\.png" width="480" alt="([^"]*)">'
 # A table may be wider than a phone, and is then scrolled, by keys as well.
 WIDE = '<div class="wide" tabindex="0" role="group" aria-label="Table, may scroll"><table>'
-
-
-def is_missing(value) -> bool:
-    return value is None or isinstance(value, float) and not np.isfinite(value)
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    return DASH if is_missing(share) else f"{100 * share:.{digits}f}\u00a0%"
-
-
-def digits(value: float | None, count: int = 4) -> str:
-    return DASH if is_missing(value) else f"{value:,.{count}f}".replace("-", "−")
-
-
-def signed(value: float | None, count: int = 4) -> str:
-    return DASH if is_missing(value) else f"{value:+,.{count}f}".replace("-", "−")
-
-
-def level(value: float | None) -> str:
-    """Write a noise level or a factor: as short as two digits allow, never as 1e-06."""
-    if is_missing(value):
-        return DASH
-    return np.format_float_positional(float(f"{value:.2g}"), trim="-")
-
-
-def count(value: int | None, word: str = "") -> str:
-    """Write a number, with what it counts: "1 seed", "15 trainings"."""
-    if is_missing(value):
-        return DASH
-    return f"{value:,.0f} {word}{'s' * (value != 1)}" if word else f"{value:,.0f}"
-
-
-def lighter(colour: str) -> str:
-    """Mix a colour, such as "#0072B2", with white, for dark ground."""
-    parts = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
-    return "#" + "".join(f"{round(0.55 * part + 0.45 * 255):02X}" for part in parts)
-
-
-def format_table(table: pd.DataFrame) -> str:
-    """Write a table in Markdown: numbers with four digits, a dash for what is missing."""
-
-    def write(value) -> str:
-        if isinstance(value, str):
-            return value.replace("|", "\\|")
-        if is_missing(value) or isinstance(value, (int, np.integer)):
-            return count(value)
-        return digits(value, 4 if abs(value) < 10 else 1)
-
-    written = table.astype(object).map(write)
-    return written.to_markdown(index=False, disable_numparse=True) + "\n"
 
 
 ENVIRONMENT = jinja2.Environment(
@@ -77,15 +25,7 @@ ENVIRONMENT = jinja2.Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-ENVIRONMENT.filters |= {
-    "percent": percent,
-    "digits": digits,
-    "signed": signed,
-    "level": level,
-    "count": count,
-    "lighter": lighter,
-    "table": format_table,
-}
+ENVIRONMENT.filters |= dict(inspect.getmembers(formats, inspect.isfunction))
 
 
 def fill_in(template: str, **values) -> str:
@@ -104,12 +44,12 @@ def write(study: Study, numbers: dict) -> tuple[str, dict[str, tuple[bytes, str]
         """Place the figure that the function of this name draws, and the table of this name."""
         file = "_".join([name, *map(str, arguments)])
         drawn[file] = export(getattr(figures, name)(study, *arguments), file)
-        label = html.escape(caption)
+        label = html.escape(caption, quote=False).replace('"', "&quot;")
         placed = f'<img src="{FOLDER.as_posix()}/{file}.png" width="480" alt="{label}">'
         placed = f"<figure>{placed}<figcaption>{label}.</figcaption></figure>\n"
         if table := getattr(tables, name, None):
             summary = f'<details class="{name}"><summary>Numbers of this figure</summary>'
-            placed += f"\n{summary}\n\n{format_table(table(study))}\n</details>\n"
+            placed += f"\n{summary}\n\n{formats.table(table(study))}\n</details>\n"
         return placed
 
     text = fill_in(

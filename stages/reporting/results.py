@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from common.rates import KINDS, crossing, drop_level_1, noise_curve
+from common.rates import KINDS, crossing, drop_level_1, leading_levels, noise_curve
 from reporting.inputs import STAGES, Study
 
 
@@ -180,7 +180,16 @@ def noise(study: Study) -> dict:
     numbers |= {f"gain_{kind}": curve[kind][level] for kind in KINDS}
     likeness = reconstruction(study)
     numbers |= {name: likeness[name].to_dict() for name in likeness}
-    return numbers | study.helps | {"gain_level": level, "notebook_half_at": notebook_half(study)}
+    return (
+        numbers
+        | study.helps
+        | {
+            "gain_level": level,
+            "notebook_half_at": notebook_half(study),
+            "filter_ahead": len(leading_levels(curve, "filtered", "denoised")),
+            "filter_behind": len(leading_levels(curve, "denoised", "filtered")),
+        }
+    )
 
 
 def reconstruction(study: Study) -> pd.DataFrame:
@@ -213,13 +222,11 @@ def count_leads(study: Study) -> pd.Series:
 
 
 def seeds(study: Study) -> dict:
-    """Count seeds, and those in which denoising leads; the costs on clean images are means."""
+    """Count seeds, and those in which denoising leads."""
     rates = seed_rates(study)
-    clean = rates[rates.index.get_level_values("noise_level") == 0]
     return {
         "runs": rates.index.get_level_values("seed").nunique(),
         "denoising_leads": count_leads(study).to_dict(),
-        "denoising_costs": spread(clean.noisy - clean.denoised),
     }
 
 

@@ -8,7 +8,7 @@ import json
 import pandas as pd
 
 from common.rates import KINDS, noise_curve
-from reporting import results
+from reporting import formats, results
 from reporting.inputs import STAGES, Study
 from reporting.layers import list_layers
 
@@ -102,9 +102,8 @@ def sweep_runs(study: Study) -> pd.DataFrame:
 
 
 def name_factors(table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(factor=table.factor.map("{:.2g}".format)).rename(
-        columns={"factor": "L2 factor"}
-    )
+    table = table.assign(factor=table.factor.map(formats.level))
+    return table.rename(columns={"factor": "L2 factor"})
 
 
 def figure_03_autoencoder(study: Study) -> pd.DataFrame:
@@ -124,7 +123,7 @@ def figure_15_rates(study: Study) -> pd.DataFrame:
 
 def name_levels(table: pd.DataFrame) -> pd.DataFrame:
     table = table.rename_axis("noise level").reset_index()
-    return table.assign(**{"noise level": table["noise level"].map("{:g}".format)})
+    return table.assign(**{"noise level": table["noise level"].map(formats.level)})
 
 
 def likeness(study: Study) -> pd.DataFrame:
@@ -148,7 +147,7 @@ def answers(study: Study) -> pd.DataFrame:
 
 def classes(study: Study) -> pd.DataFrame:
     table = results.class_rates(study.counts).stack().unstack("noise_level")
-    table.columns = table.columns.map("{:g}".format)
+    table.columns = table.columns.map(formats.level)
     table = table.rename_axis(["class", "images"]).reset_index()
     return table.assign(**{"class": table["class"].map(study.classes.__getitem__)})
 
@@ -168,11 +167,13 @@ def confusion(study: Study) -> pd.DataFrame:
 
 def published(study: Study) -> pd.DataFrame:
     table = study.numbers[["name", "description"]].merge(results.compare(study))
+    table["distance"] = table.distance.map(lambda value: formats.signed(value, 1))
     table = table.drop(columns="name").astype(object)
-    exact = study.numbers.measure.isin(["parameters", "helps_from", "helps_to"])
-    columns = ["published", "this_run", "difference"]
-    shown = table.loc[exact, columns].map(lambda value: "–" if pd.isna(value) else f"{value:,.5g}")
-    table.loc[exact, columns] = shown
+    table["runs"] = table.runs.where(table.runs > 0)
+    forms = {"parameters": formats.count, "helps_from": formats.level, "helps_to": formats.level}
+    for row, measure in enumerate(study.numbers.measure):
+        for column in ("published", "this_run", "difference") if measure in forms else ():
+            table.loc[row, column] = forms[measure](table.loc[row, column])
     names = {"description": "number", "this_run": "this run", "distance": "deviations from mean"}
     return table.rename(columns=names)
 
