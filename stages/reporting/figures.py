@@ -27,7 +27,7 @@ COLOURS = {
     "noisy": "#D55E00",
     "filtered": "#009E73",
     "denoised": "#0072B2",
-    "training": "#444444",
+    "training": "#2AA1B3",
     "validation": "#9A3F8C",
     "published": "#8A6A00",
     "wrong": "#B00020",
