@@ -3,7 +3,7 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, ClassVar, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -22,9 +22,6 @@ class ReportParams(Params):
     section: ClassVar = "report"
     shared: ClassVar = ("threads",)
 
-    section: ClassVar = "report"
-    shared: ClassVar = ("threads",)
-
     dataset: str = Field(min_length=1, description="name of the data set")
     item: str = Field(min_length=1, description="what an image shows")
     classes: Distinct[str] | None = Field(description="names of the classes, null for 0, 1, …")
@@ -33,8 +30,6 @@ class ReportParams(Params):
 
 class GridParams(Params):
     """Parameters of the sweep's cells."""
-
-    section: ClassVar = "sweep_l2.grid"
 
     section: ClassVar = "sweep_l2.grid"
 

@@ -6,18 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from conftest import ROOT, Project
+from ruamel.yaml import YAML
+
 import train_ae
 import train_cnn
 import train_mlp
-from conftest import ROOT, Project, read_yaml
-from ruamel.yaml import YAML
-
 from common.data import write_csv, write_json
 
 KINDS = ["noisy", "filtered", "denoised"]
 
 
-def made_up_project(folder: Path, recipe: str = "published", images: int = 60, **changes) -> Project:
+def made_up_project(
+    folder: Path, recipe: str = "published", images: int = 60, **changes
+) -> Project:
     """Write a project with a recipe of recipes/, some of its parameters changed.
 
     The test has `images` images, with labels that take turns.
@@ -80,13 +82,19 @@ def write_noise(folder: Path, params: dict) -> None:
     for level, (better, kind) in itertools.product(params["noise_levels"], enumerate(KINDS)):
         context = {"noise_level": level, "kind": kind}
         for draw in range(params["draws"] if level else 1):
-            recognised = (images * max(0.1, 1 - level**(better + 1) - draw / 50)).round().astype(int)
+            recognised = (
+                (images * max(0.1, 1 - level ** (better + 1) - draw / 50)).round().astype(int)
+            )
             counts = {"label": range(len(images)), "images": images, "recognised": recognised}
             answered = recognised.copy()
             answered[-1] += images.sum() - recognised.sum()  # all others: the last class
             rates.append(pd.DataFrame({"draw": draw, **context, **counts, "answered": answered}))
             likeness.append({"draw": draw, **context, "ssim": 1 - level, "psnr": 10 - 10 * level})
-        read = {"image": params["examples"], "actual": 1, "predicted": np.arange(len(params["examples"])) % 2}
+        read = {
+            "image": params["examples"],
+            "actual": 1,
+            "predicted": np.arange(len(params["examples"])) % 2,
+        }
         examples.append(pd.DataFrame({**context, **read, "probability": 0.5}))
     write_csv(folder / "plots/eval_noise/rates.csv", pd.concat(rates))
     write_csv(folder / "plots/eval_noise/reconstruction.csv", pd.DataFrame(likeness))

@@ -1,25 +1,13 @@
-"""Matplotlib, undisturbed by the user's settings, and how figures become files."""
+"""The look of all figures, and how they become files."""
 
-import importlib.util
 import io
-import logging
-import os
 import re
-from pathlib import Path
 
-# Matplotlib reads the backend, which notebooks set, and the first matplotlibrc that it finds: in
-# the current folder. In the folder of its own data, it finds its own.
-os.environ.pop("MPLBACKEND", None)
-_here = Path.cwd()
-os.chdir(Path(importlib.util.find_spec("matplotlib").origin).parent / "mpl-data")
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no word on a cache it cannot write
-import matplotlib  # noqa: E402
-from matplotlib import font_manager  # noqa: E402
-from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
-from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-os.chdir(_here)
+import matplotlib
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 
 # Of fonts with the same name, the one that comes with Matplotlib.
 _fonts = font_manager.fontManager
