@@ -287,7 +287,7 @@ def confusion(study: Study) -> Figure:
 
 def published(study: Study) -> Figure:
     """Draw published numbers, this run's and the seeds', in deviations from the seeds' mean."""
-    rows = study.numbers.merge(results.compare(study))
+    rows = study.numbers.drop(columns="published").merge(results.compare(study), on="name")
     rows = rows[rows.deviation > 0].reset_index(drop=True)
     figure, axes = new_axes(height=1 + ROW * len(rows))
     for place, row in rows.iterrows():

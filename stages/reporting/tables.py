@@ -38,7 +38,8 @@ def list_changes(study: Study) -> list[str]:
 
 def list_other_sizes(study: Study) -> list[dict]:
     """List the networks whose number of parameters is not the published one."""
-    sizes = results.compare(study).merge(study.numbers[study.numbers.measure == "parameters"])
+    numbers = study.numbers[study.numbers.measure == "parameters"].drop(columns="published")
+    sizes = numbers.merge(results.compare(study), on="name")
     return sizes[sizes.difference != 0].to_dict("records")
 
 
@@ -166,7 +167,7 @@ def confusion(study: Study) -> pd.DataFrame:
 
 
 def published(study: Study) -> pd.DataFrame:
-    table = study.numbers[["name", "description"]].merge(results.compare(study))
+    table = study.numbers[["name", "description"]].merge(results.compare(study), on="name")
     table["distance"] = table.distance.map(lambda value: formats.signed(value, 1))
     table = table.drop(columns="name").astype(object)
     table["runs"] = table.runs.where(table.runs > 0)
@@ -186,6 +187,8 @@ def files(study: Study) -> dict[str, pd.DataFrame]:
         "sweep": results.summarise_sweep(study),
         "noise": noise_curve(study.counts)[KINDS].join(similarity).reset_index(),
         "classes": rates.reset_index()[["noise_level", "class", "denoised"]],
-        "published_numbers": study.numbers[["name", "description"]].merge(results.compare(study)),
+        "published_numbers": study.numbers[["name", "description"]].merge(
+            results.compare(study), on="name"
+        ),
         "published_logs": results.compare_logs(study),
     }
