@@ -8,8 +8,6 @@ import logging
 import os
 from pathlib import Path
 
-# A notebook names a backend that need not be installed here.
-os.environ.pop("MPLBACKEND", None)
 # It says when it cannot keep its list of fonts; then it makes the list anew.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 # It reads the first matplotlibrc that it finds, and looks into the current folder first: so it is
