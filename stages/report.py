@@ -66,7 +66,8 @@ def pack_page(study: Study) -> dict[str, dict]:
     report, models = study.parameters["report"], study.models
     classifiers = {"CNN": models["cnn"], "Perceptron": models["mlp"]}
     curve = noise_curve(study.counts)
-    curves = {"CNN": curve.noisy, "CNN after denoising": curve.denoised}
+    reader = study.parameters["eval_noise"]["classifier"].replace("cnn", "CNN")
+    curves = {reader: curve.noisy, f"{reader} after denoising": curve.denoised}
     images, labels, classes = study.images, study.labels, study.classes
     return {
         "playground": pack.pack_playground(
