@@ -1,7 +1,9 @@
 // What playground.js and reading.js share.
 const decode = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-const toShares = (bytes) => Array.from(bytes, (value) => value / 255);
+const toShares = (bytes) => Float32Array.from(bytes, (value) => value / 255);
 const findAll = (place, selector) => [...place.querySelectorAll(selector)];
+const indexOfMost = (shares) => shares.indexOf(Math.max(...shares));
+const wait = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 
 // Ink is black; the style inverts it where the page is dark.
 function show(canvas, image) {

@@ -1,6 +1,7 @@
 """Networks and test images, packed for a browser to compute with."""
 
 import base64
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,24 +14,19 @@ LAYERS = keras.layers
 # Layers that leave values as they are: they change the shape, or act in training only.
 IDENTITY = (
     LAYERS.InputLayer,
-    LAYERS.Identity,
     LAYERS.Flatten,
     LAYERS.Reshape,
     LAYERS.Dropout,
     LAYERS.SpatialDropout2D,
-    LAYERS.AlphaDropout,
-    LAYERS.GaussianDropout,
     LAYERS.GaussianNoise,
-    LAYERS.ActivityRegularization,
     LAYERS.Activation,  # its function comes as a step of its own, as of every layer
 )
 
-# The activations that playground.js knows, with Keras's default parameters.
+# The activations that networks.js knows, with Keras's default parameters.
 ACTIVATIONS = {
     "relu": {"does": "relu", "slope": 0},
-    "relu6": {"does": "relu", "slope": 0, "top": 6},
     "leaky_relu": {"does": "relu", "slope": 0.2},
-    "elu": {"does": "elu", "alpha": 1},
+    "elu": {"does": "elu"},
     "gelu": {"does": "gelu"},
     "silu": {"does": "silu"},
     "tanh": {"does": "tanh"},
@@ -38,16 +34,19 @@ ACTIVATIONS = {
     "softmax": {"does": "softmax"},
 }
 
-# Settings of layers that playground.js can compute with one value only.
+# Settings of layers that networks.js can compute with one value only.
 FIXED = {
     "data_format": "channels_last",
+    "dilation_rate": (1, 1),
     "groups": 1,
     "interpolation": "nearest",
+    "max_value": None,
     "threshold": 0,
 }
 
 DENOISER = "the autoencoder"
 READING_BYTES = 45_000  # of test images for the reading test; 60 kB in base64
+AFTER = " after denoising"  # ends the name of a curve whose network reads denoised images
 
 
 class LeftOutError(Exception):
@@ -55,7 +54,7 @@ class LeftOutError(Exception):
 
 
 def pack_playground(
-    classifiers: dict[str, keras.Model],
+    networks: dict[str, keras.Model],
     denoiser: keras.Model,
     images: np.ndarray,
     labels: np.ndarray,
@@ -64,17 +63,17 @@ def pack_playground(
 ) -> dict:
     """Collect what the playground needs: networks and an image of each class.
 
-    `classifiers` maps the names shown to networks that answer with a share for each class.
+    `networks` maps the names shown to classifiers, which answer with a share for each class.
     `images` (N, side, side, 1) in [0, 1] and one-hot `labels` (N, K) are the test images,
     `classes` the K names of the classes. Weights become float16, pixels bytes, both in base64.
-    A network that playground.js cannot compute is left out; "left_out" has a sentence for each.
+    A network that networks.js cannot compute is left out; "left_out" has a sentence for each.
     """
     present, first = np.unique(labels.argmax(axis=1), return_index=True)
     samples = images[first]
     packed, left_out = {}, []
-    for name, network in {**classifiers, DENOISER: denoiser}.items():
+    for name, network in {**networks, DENOISER: denoiser}.items():
         try:
-            shares = len(classes) if name in classifiers else None
+            shares = len(classes) if name in networks else None
             packed[name] = pack_network(network, samples, shares)
         except LeftOutError as reason:
             left_out.append(f"The playground leaves out {name}: {reason}.")
@@ -101,19 +100,31 @@ def pack_reading(
 ) -> dict:
     """Collect what the reading test needs: test images and the networks' curves.
 
-    Arrays and `classes` are as for `pack_playground`; as many images are taken, evenly spaced, as
-    fit into 60 kB. `curves` maps the names shown to rates on noisy images, indexed by noise level;
-    the reader is asked at the levels of the first.
+    Arrays and `classes` are as for `pack_playground`; as many images are taken, as evenly over the
+    classes, as fit into 60 kB. `curves` maps the names shown to rates on noisy images, indexed by
+    noise level; the reader is asked at the levels of the first. A curve has the name of a network
+    of the playground, which then reads the reader's images too, with " after denoising" or without.
     """
-    count = min(len(images), max(READING_BYTES // images[0].size, 1))
-    chosen = np.linspace(0, len(images) - 1, count).astype(int)
+    count = max(READING_BYTES // images[0].size, 1)
+    numbers = labels.argmax(axis=1)
+    order = np.random.default_rng(0).permutation(len(numbers))
+    rounds = pd.Series(numbers[order]).groupby(numbers[order]).cumcount()
+    chosen = order[rounds.argsort(kind="stable")[:count]]
     return {
         "item": item,
         "classes": list(classes),
         "side": images.shape[1],
         "images": _encode_pixels(images[chosen]),
-        "labels": labels[chosen].argmax(axis=1).tolist(),
-        "curves": {name: list(curve.sort_index().items()) for name, curve in curves.items()},
+        "labels": numbers[chosen].tolist(),
+        "readers": [
+            {
+                "name": name,
+                "network": name.removesuffix(AFTER),
+                "denoises": name.endswith(AFTER),
+                "curve": list(curve.sort_index().items()),
+            }
+            for name, curve in curves.items()
+        ],
     }
 
 
@@ -121,10 +132,13 @@ def pack_network(network: keras.Model, samples: np.ndarray, shares: int | None =
     """Pack a network, and what Keras answers to one of the samples.
 
     `shares` is the number of shares, together 1, that a classifier must answer with.
-    Raises LeftOutError where it does not, and where playground.js cannot compute a layer.
+    Raises LeftOutError where it does not, and where networks.js cannot compute a layer.
     """
     shape = network.input_shape[1:]
-    shape = samples.shape[1:] if None in shape else shape
+    if None in shape:
+        shape = samples.shape[1:]
+    if math.prod(shape) != samples[0].size:
+        raise LeftOutError("it takes images of another size")
     steps, _ = _translate(network, shape)
     weights = [array.ravel() for step in steps for array in step.get("weights", [])]
     for step in steps:
@@ -135,18 +149,23 @@ def pack_network(network: keras.Model, samples: np.ndarray, shares: int | None =
         answers.shape[1] == shares and np.allclose(answers.sum(axis=1), 1, atol=1e-3)
     ):
         raise LeftOutError(f"its answers are not {shares} shares that are 1 together")
+    if not shares and answers.shape[1] != samples[0].size:
+        raise LeftOutError("its answer is no image of the same size")
+    packed = np.concatenate([np.zeros(0), *weights])
+    if np.abs(packed).max(initial=0) > np.finfo(np.float16).max:
+        raise LeftOutError("its weights are too large for half precision")
     # The sample that the network is least sure of: there a fault shows most.
     hardest = int(answers.max(axis=1).argmin())
     return {
         "steps": steps,
-        "weights": _encode_float16(np.concatenate([np.zeros(0), *weights])),
+        "weights": _encode(packed.astype("<f2")),
         "sample": hardest,
-        "answer": _encode_float16(answers[hardest]),
+        "answer": _encode(answers[hardest].astype("<f2")),
     }
 
 
 def _translate(layer: keras.layers.Layer, shape: tuple) -> tuple[list[dict], tuple]:
-    """Translate a layer or a network into the steps of playground.js.
+    """Translate a layer or a network into the steps of networks.js.
 
     `shape` is its input's, without the batch. Returns the steps and the output's shape; a step has
     the shapes of its input and output as height, width and channels.
@@ -180,8 +199,6 @@ def _translate(layer: keras.layers.Layer, shape: tuple) -> tuple[list[dict], tup
 def _check_settings(layer: keras.layers.Layer, settings: dict, shape: tuple) -> None:
     # The last axis has two numbers.
     fixed = FIXED | {"axis": -1 if settings.get("axis") == -1 else len(shape)}
-    if isinstance(layer, LAYERS.Conv2DTranspose):
-        fixed["dilation_rate"] = (1, 1)
     for name, value in fixed.items():
         if settings.get(name, value) != value:
             kind = type(layer).__name__
@@ -202,44 +219,37 @@ def _activation(layer: keras.layers.Layer, activation: str | dict) -> dict:
     raise LeftOutError(f"it cannot compute the activation {name} of the layer {layer.name}")
 
 
-def _window(size, strides, given: list, made: list, dilation=(1, 1)) -> dict:
+def _window(size: Sequence, strides: Sequence, given: list, made: list) -> dict:
     """Describe a window that slides over an image.
 
     The image has the shape `given`, and what the window makes of it the shape `made`. `before` is
     how far it begins above and left of the image. TensorFlow's padding "same" puts there the
     smaller half of what the window sees outside; with "valid" it sees nothing outside.
     """
-    axes = zip(size, strides, dilation, given[:2], made[:2], strict=True)
-    seen = [
-        (count - 1) * step + (length - 1) * gap + 1 - side
-        for length, step, gap, side, count in axes
-    ]
+    axes = zip(size, strides, given[:2], made[:2], strict=True)
+    outside = [(count - 1) * step + length - side for length, step, side, count in axes]
     return {
         "size": list(size),
         "strides": list(strides),
-        "dilation": list(dilation),
-        "before": [max(outside, 0) // 2 for outside in seen],
+        "before": [max(pixels, 0) // 2 for pixels in outside],
     }
 
 
 def _dense(settings: dict, weights: list, sides: dict) -> dict:
     """Translate into a convolution of size 1, over the last axis."""
-    settings = {"kernel_size": (1, 1), "strides": (1, 1), "dilation_rate": (1, 1)}
-    return _convolution(settings, weights, sides)
+    return _convolution({"kernel_size": (1, 1), "strides": (1, 1)}, weights, sides)
 
 
 def _convolution(settings: dict, weights: list, sides: dict) -> dict:
-    size, strides = settings["kernel_size"], settings["strides"]
-    window = _window(size, strides, sides["input"], sides["output"], settings["dilation_rate"])
-    return {"does": "convolve", **window, "weights": weights}
+    window = settings["kernel_size"], settings["strides"], sides["input"], sides["output"]
+    return {"does": "convolve", **_window(*window), "weights": weights}
 
 
 def _transposed(settings: dict, weights: list, sides: dict) -> dict:
     """Translate a transposed convolution: its window slides over the output."""
-    size, strides = settings["kernel_size"], settings["strides"]
-    window = _window(size, strides, sides["output"], sides["input"])
+    window = settings["kernel_size"], settings["strides"], sides["output"], sides["input"]
     kernel = weights[0].transpose(0, 1, 3, 2)  # inputs before outputs, as in a convolution
-    return {"does": "spread", **window, "weights": [kernel, *weights[1:]]}
+    return {"does": "spread", **_window(*window), "weights": [kernel, *weights[1:]]}
 
 
 def _pooling(does: str):
@@ -251,27 +261,8 @@ def _pooling(does: str):
     return translate
 
 
-def _copy(size: Sequence, before: Sequence) -> dict:
-    """Copy each input place to a window, which begins `before` the output."""
-    return {
-        "does": "copy",
-        "size": list(size),
-        "strides": list(size),
-        "dilation": [1, 1],
-        "before": list(before),
-    }
-
-
 def _upsampling(settings: dict, weights: list, sides: dict) -> dict:
-    return _copy(settings["size"], (0, 0))
-
-
-def _padding(settings: dict, weights: list, sides: dict) -> dict:
-    return _copy((1, 1), [-outside for outside, _ in settings["padding"]])
-
-
-def _cropping(settings: dict, weights: list, sides: dict) -> dict:
-    return _copy((1, 1), [outside for outside, _ in settings["cropping"]])
+    return {"does": "copy", "size": settings["size"], "strides": settings["size"], "before": [0, 0]}
 
 
 def _batch_normalization(settings: dict, weights: list, sides: dict) -> dict:
@@ -286,6 +277,10 @@ def _batch_normalization(settings: dict, weights: list, sides: dict) -> dict:
     return {"does": "scale", "weights": [factor, summand]}
 
 
+def _relu(settings: dict, weights: list, sides: dict) -> dict:
+    return {"does": "relu", "slope": settings["negative_slope"]}
+
+
 # A function of a layer's configuration, weights, and input's and output's shapes.
 TRANSLATIONS = {
     LAYERS.Dense: _dense,
@@ -293,29 +288,12 @@ TRANSLATIONS = {
     LAYERS.Conv2DTranspose: _transposed,
     LAYERS.MaxPooling2D: _pooling("largest"),
     LAYERS.AveragePooling2D: _pooling("mean"),
-    LAYERS.GlobalMaxPooling2D: _pooling("largest"),
     LAYERS.GlobalAveragePooling2D: _pooling("mean"),
     LAYERS.UpSampling2D: _upsampling,
-    LAYERS.ZeroPadding2D: _padding,
-    LAYERS.Cropping2D: _cropping,
     LAYERS.BatchNormalization: _batch_normalization,
-    LAYERS.ReLU: lambda settings, weights, sides: {
-        "does": "relu",
-        "slope": settings["negative_slope"],
-        "top": settings["max_value"],
-    },
-    LAYERS.LeakyReLU: lambda settings, weights, sides: {
-        "does": "relu",
-        "slope": settings["negative_slope"],
-    },
-    LAYERS.ELU: lambda settings, weights, sides: {"does": "elu", "alpha": settings["alpha"]},
-    LAYERS.Softmax: lambda settings, weights, sides: {"does": "softmax"},
+    LAYERS.ReLU: _relu,
+    LAYERS.LeakyReLU: _relu,
 }
-
-
-def _encode_float16(values: np.ndarray) -> str:
-    with np.errstate(over="ignore"):  # then the browser's answer differs, and the page says so
-        return _encode(values.astype("<f2"))
 
 
 def _encode_pixels(images: np.ndarray) -> str:

@@ -1,9 +1,10 @@
-// The reading test: the visitor reads noisy test images, and sees a curve beside the networks'.
-// Its elements are in reading.html.j2; images and curves come from browser.py.
+// The reading test: the visitor and the networks read the same noisy images.
+// Its elements are in reading.html.j2; pack.py packs the images and curves.
 
 const data = JSON.parse(document.getElementById("reading-data").textContent);
-const ANSWERS = 30; // about as many, the same number at each level
-const LEVELS = Object.values(data.curves)[0].map(([level]) => level);
+const ANSWERS = 30; // about as many in a series
+const LEVELS = data.readers[0].curve.map(([level]) => level);
+const YOU = "You";
 const CHANCE = 1 / data.classes.length;
 const CHART = { left: 46, top: 10, width: 300, height: 180 };
 
@@ -20,18 +21,16 @@ const images = data.labels.map((label, index) => ({
 
 // ---- The series: the same images with the same noise for everybody ----
 
-// Shares in [0, 1) by Marsaglia's xorshift; the seed is a positive integer.
-function generator(seed) {
-  let state = Math.imul(seed, 0x9e3779b1); // so that small seeds differ in all bits
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
+// Shares in [0, 1) by Marsaglia's xorshift.
+let state = 0x9e3779b1;
+function random() {
+  state ^= state << 13;
+  state ^= state >>> 17;
+  state ^= state << 5;
+  return (state >>> 0) / 2 ** 32;
 }
 
-function shuffle(items, random) {
+function shuffle(items) {
   const shuffled = [...items];
   for (let last = shuffled.length - 1; last > 0; last -= 1) {
     const other = Math.floor(random() * (last + 1));
@@ -40,36 +39,78 @@ function shuffle(items, random) {
   return shuffled;
 }
 
+// Deals all `items` in a random order, then all in another one, and so on.
+function* deal(items) {
+  while (true) yield* shuffle(items);
+}
+
+const labels = deal([...new Set(data.labels)]);
+const decks = data.classes.map((_, label) => deal(images.filter((image) => image.label === label)));
+
+// How often each level comes: once, and the rest where the networks' rates fall most.
+function countLevels() {
+  const counts = LEVELS.map(() => 1);
+  const falls = LEVELS.map((_, index) => data.readers.reduce((sum, { curve }) => {
+    const [before, after] = [curve[Math.max(index - 1, 0)], curve[index + 1] ?? curve[index]];
+    return sum + Math.max(before[1] - after[1], 0);
+  }, 0.1)); // as if they fell a little everywhere
+  for (let left = ANSWERS - LEVELS.length; left > 0; left -= 1) {
+    const claims = falls.map((fall, index) => fall / counts[index]);
+    counts[indexOfMost(claims)] += 1;
+  }
+  return counts;
+}
+
 // Salt and pepper: each pixel becomes 0 or 1 with probability `level`.
-const season = (values, level, random) =>
+const season = (values, level) =>
   values.map((value) => (random() < level ? Math.round(random()) : value));
 
-function makeSeries(number) {
-  const random = generator(number);
-  const rounds = Math.max(1, Math.round(ANSWERS / LEVELS.length));
-  const levels = shuffle(Array(rounds).fill(LEVELS).flat(), random);
-  const order = shuffle(images, random);
-  return levels.map((level, index) => {
-    const { label, values } = order[index % order.length];
-    return { level, label, values: season(values, level, random) };
+function makeSeries() {
+  const levels = LEVELS.flatMap((level, index) => Array(counts[index]).fill(level));
+  return shuffle(levels).map((level) => {
+    const { label, values } = decks[labels.next().value].next().value;
+    return { level, label, values: season(values, level), answers: {} };
   });
 }
 
 // ---- What the answers say ----
 
-// The nearest curve that never rises: where it would, neighbours are averaged until it does not.
-function levelOut(points) {
+// What each reader answers to the image of a trial: the visitor and the networks, by name.
+// A network that the playground has left out does not answer.
+function answersTo(trial) {
+  for (const { name, network, denoises } of data.readers) {
+    trial.answers[name] ??= window.playground?.read(network, trial.values, denoises);
+  }
+  return trial.answers;
+}
+
+const countRead = (trials, name) =>
+  trials.filter((trial) => answersTo(trial)[name] === trial.label).length;
+
+// At each level that came: the images, and how many of them were read.
+const countByLevel = (trials, name) => LEVELS.flatMap((level) => {
+  const there = trials.filter((trial) => trial.level === level);
+  return there.length > 0 ? [{ level, all: there.length, read: countRead(there, name) }] : [];
+});
+
+// The nearest curve that never rises: where it would, neighbours share their mean.
+function levelOut(counts) {
   const blocks = [];
-  for (const [level, rate] of points) {
-    let block = { levels: [level], sum: rate };
-    const mean = ({ levels, sum }) => sum / levels.length;
-    while (blocks.length > 0 && mean(blocks.at(-1)) < mean(block)) {
-      const { levels, sum } = blocks.pop();
-      block = { levels: [...levels, ...block.levels], sum: sum + block.sum };
+  for (const { level, all, read } of counts) {
+    let block = { levels: [level], all, read };
+    let last = blocks[blocks.length - 1];
+    while (last && last.read / last.all < block.read / block.all) {
+      blocks.pop();
+      block = {
+        levels: [...last.levels, ...block.levels],
+        all: last.all + block.all,
+        read: last.read + block.read,
+      };
+      last = blocks[blocks.length - 1];
     }
     blocks.push(block);
   }
-  return blocks.flatMap(({ levels, sum }) => levels.map((level) => [level, sum / levels.length]));
+  return blocks.flatMap(({ levels, all, read }) => levels.map((level) => [level, read / all]));
 }
 
 // Where a curve first falls below one half, between its levels on a straight line.
@@ -81,21 +122,14 @@ function describeHalf(curve) {
   return `up to level ${(from + ((high - 0.5) / (high - low)) * (to - from)).toFixed(2)}`;
 }
 
-function evaluate() {
-  const rates = LEVELS.map((level) => {
-    const there = trials.filter((trial) => trial.level === level);
-    return [level, there.filter(({ right }) => right).length / there.length];
-  });
-  return { right: trials.filter(({ right }) => right).length, rates, curve: levelOut(rates) };
-}
-
 // ---- The test ----
 
-let [series, trials, current] = [0];
+const counts = countLevels();
+let done = []; // the trials of all series that have been answered
+let [trials, current] = [[], 0];
 
 function start() {
-  series += 1;
-  trials = makeSeries(series);
+  trials = makeSeries();
   current = 0;
   find(".start").hidden = find(".result").hidden = true;
   find(".test").hidden = false;
@@ -106,27 +140,35 @@ function start() {
 function showTrial() {
   show(find("canvas"), trials[current].values);
   find(".count").textContent = `Image ${current + 1} of ${trials.length}`;
+  find(".stop").disabled = done.length === 0;
 }
 
 // `answer` is the index of a class, or null for "can't tell".
 function take(answer) {
-  trials[current].right = answer === trials[current].label;
+  const trial = trials[current];
+  trial.answers[YOU] = answer;
+  done.push(trial);
   current += 1;
   if (current < trials.length) showTrial();
   else showResult();
+  setTimeout(() => answersTo(trial)); // once the next image is there
 }
 
 function showResult() {
-  const { right, rates, curve } = evaluate();
+  const readers = Object.keys(answersTo(done[0])).filter((name) => done[0].answers[name] !== undefined);
+  const scores = readers.map((name) => `${name} ${countRead(done, name)}`);
+  const counted = countByLevel(done, YOU);
+  const curve = levelOut(counted);
   find(".test").hidden = true;
   find(".result").hidden = false;
-  find(".score").textContent = `Series ${series}: you read ${right} of ${trials.length}.`;
+  find(".score").textContent = `Of the same ${done.length} images: ${scores.join(", ")}.`;
   find(".half").textContent = `You read at least half of them ${describeHalf(curve)}.`;
-  [curve, ...Object.values(data.curves)].forEach((points, index) => {
+  [curve, ...data.readers.map((reader) => reader.curve)].forEach((points, index) => {
     findAll(section, ".legend span")[index].textContent = `: at least half ${describeHalf(points)}`;
   });
-  draw(rates, curve);
-  fillTable(rates);
+  draw(counted, curve);
+  fillTable();
+  showMissed(trials.slice(0, current).filter(({ label, answers }) => answers[YOU] !== label));
   find(".result").focus();
 }
 
@@ -137,10 +179,11 @@ function add(kind, attributes, text = "") {
   find(".chart").append(element);
 }
 
-function draw(rates, curve) {
+function draw(counted, curve) {
   find(".chart").replaceChildren();
   const { left, top, width, height } = CHART;
-  const [lowest, highest] = [LEVELS[0], Math.max(LEVELS.at(-1), LEVELS[0] + 0.01)];
+  const lowest = LEVELS[0];
+  const highest = Math.max(LEVELS[LEVELS.length - 1], lowest + 0.01);
   const x = (level) => left + (width * (level - lowest)) / (highest - lowest);
   const y = (rate) => top + height * (1 - rate);
   for (const rate of [0, 0.25, 0.5, 0.75, 1]) {
@@ -154,37 +197,59 @@ function draw(rates, curve) {
   add("text", { x: middle, y: top + height + 34, "text-anchor": "middle" }, "noise level");
   const line = (points) => `M${points.map(([level, rate]) => `${x(level)} ${y(rate)}`).join("L")}`;
   add("path", { d: `M${left} ${y(CHANCE)}h${width}`, class: "chance" });
-  Object.values(data.curves).forEach((points, index) => {
-    add("path", { d: line(points), class: `network${index + 1}` });
+  data.readers.forEach((reader, index) => {
+    add("path", { d: line(reader.curve), class: `network${index + 1}` });
   });
   add("path", { d: line(curve), class: "you" });
-  for (const [level, rate] of rates) add("circle", { cx: x(level), cy: y(rate), r: 4 });
+  for (const { level, all, read } of counted) add("circle", { cx: x(level), cy: y(read / all), r: 4 });
 }
 
-function fillTable(rates) {
-  find("tbody").replaceChildren(...rates.map(([level, own]) => {
+// How many of the images each reader read; in brackets, the networks' rates on all test images.
+function fillTable() {
+  find("tbody").replaceChildren(...LEVELS.map((level) => {
+    const there = done.filter((trial) => trial.level === level);
     const row = document.createElement("tr");
     row.innerHTML = `<th scope="row">${level}</th>`;
-    const networks = Object.values(data.curves).map((points) => new Map(points).get(level));
-    for (const share of [own, ...networks]) {
-      row.insertCell().textContent = share === undefined ? "–" : percent(share);
+    for (const number of [there.length, countRead(there, YOU)]) row.insertCell().textContent = number;
+    for (const { name, curve } of data.readers) {
+      const rate = new Map(curve).get(level);
+      row.insertCell().textContent = `${countRead(there, name)} (${rate === undefined ? "–" : percent(rate)})`;
     }
     return row;
+  }));
+}
+
+// The images of this series that the visitor did not read, and what each reader took them for.
+function showMissed(missed) {
+  find(".missed").hidden = missed.length === 0;
+  find(".missed div").replaceChildren(...missed.map((trial) => {
+    const figure = document.createElement("figure");
+    const canvas = find(".test canvas").cloneNode();
+    show(canvas, trial.values);
+    const lines = [`${data.classes[trial.label]} at level ${trial.level}`];
+    for (const [name, answer] of Object.entries(answersTo(trial))) {
+      if (answer !== undefined) lines.push(`${name}: ${data.classes[answer] ?? "–"}`);
+    }
+    figure.append(canvas, lines.join("\n"));
+    return figure;
   }));
 }
 
 // Keys act only while the focus is in the test.
 find(".test").onkeydown = (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  const answer = event.key === "x" ? null : "0123456789".indexOf(event.key);
-  if (event.key.length !== 1 || answer === -1 || answer >= data.classes.length) return;
+  const key = event.key.toLowerCase(); // Caps Lock may be on
+  const answer = key === "x" ? null : "0123456789".indexOf(key);
+  if (key.length !== 1 || answer === -1 || answer >= data.classes.length) return;
   event.preventDefault();
   take(answer);
 };
 findAll(section, ".answers button").forEach((button, index) => {
-  button.onclick = () => take(index < data.classes.length ? index : null);
+  button.onclick = () => take(index);
 });
+find(".pass").onclick = () => take(null);
+find(".stop").onclick = showResult;
 find(".start").onclick = find(".again").onclick = start;
 
 section.hidden = false;
-window.reading = { trials: () => trials }; // for tests
+window.reading = { trials: () => trials, done: () => done }; // for tests
