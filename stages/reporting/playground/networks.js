@@ -5,14 +5,6 @@
 // Weights and answer are rounded to float16, by 1 in 2048 at most.
 const TOLERANCE = 0.01;
 
-// The error function, by formula 7.1.26 of Abramowitz and Stegun: right to 1.5e-7.
-function erf(value) {
-  const t = 1 / (1 + 0.3275911 * Math.abs(value));
-  const factors = [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592];
-  const sum = factors.reduce((part, factor) => (part + factor) * t, 0);
-  return Math.sign(value) * (1 - sum * Math.exp(-value * value));
-}
-
 const sigmoid = (value) => 1 / (1 + Math.exp(-value));
 const size = ([height, width, channels]) => height * width * channels;
 
@@ -20,14 +12,13 @@ const size = ([height, width, channels]) => height * width * channels;
 const kinds = {
   relu: (values, { slope }) => values.map((value) => (value < 0 ? slope * value : value)),
   elu: (values) => values.map((value) => (value < 0 ? Math.expm1(value) : value)),
-  gelu: (values) => values.map((value) => (value / 2) * (1 + erf(value * Math.SQRT1_2))),
   silu: (values) => values.map((value) => value * sigmoid(value)),
   tanh: (values) => values.map(Math.tanh),
   sigmoid: (values) => values.map(sigmoid),
-  softmax(values, { input }) {
+  softmax(values, { output: [, , classes] }) {
     const output = new Float32Array(values.length);
-    for (let start = 0; start < values.length; start += input[2]) {
-      const part = values.subarray(start, start + input[2]);
+    for (let start = 0; start < values.length; start += classes) {
+      const part = values.subarray(start, start + classes);
       const most = Math.max(...part);
       const powers = part.map((value) => Math.exp(value - most));
       const sum = powers.reduce((total, power) => total + power);
@@ -41,66 +32,49 @@ const kinds = {
       return value * factors[channel] + summands[channel];
     });
   },
-  convolve(values, step) {
+  weigh(values, step) {
     const output = startWith(step);
-    slide(step, step.input, step.output, (from, to, cell) => {
-      weigh(step, cell, values, from, output, to);
-    });
+    slide(step, (from, to, cell) => addWeighed(step, cell, values, from, output, to));
     return output;
   },
-  // The window of these two slides over the output.
-  spread(values, step) {
-    const output = startWith(step);
-    slide(step, step.output, step.input, (to, from, cell) => {
-      weigh(step, cell, values, from, output, to);
-    });
-    return output;
-  },
-  copy(values, step) {
-    const output = new Float32Array(size(step.output));
-    const channels = step.input[2];
-    slide(step, step.output, step.input, (to, from) => {
-      output.set(values.subarray(from * channels, (from + 1) * channels), to * channels);
-    });
-    return output;
-  },
-  largest(values, step) {
-    const output = new Float32Array(size(step.output)).fill(-Infinity);
-    const channels = step.input[2];
-    slide(step, step.input, step.output, (from, to) => {
-      for (let channel = 0; channel < channels; channel += 1) {
-        const value = values[from * channels + channel];
-        if (value > output[to * channels + channel]) output[to * channels + channel] = value;
-      }
-    });
-    return output;
-  },
+  copy: (values, step) => pool(values, step, 0, (_, value) => value),
+  largest: (values, step) => pool(values, step, -Infinity, Math.max),
   mean(values, step) {
-    const output = new Float32Array(size(step.output));
-    const channels = step.input[2];
-    const counts = new Uint32Array(output.length / channels); // less than the window at an edge
-    slide(step, step.input, step.output, (from, to) => {
-      counts[to] += 1;
-      for (let channel = 0; channel < channels; channel += 1) {
-        output[to * channels + channel] += values[from * channels + channel];
-      }
-    });
-    return output.map((sum, index) => sum / counts[Math.floor(index / channels)]);
+    const add = (sum, value) => sum + value;
+    const counts = pool(values.map(() => 1), step, 0, add); // less than the window at an edge
+    return pool(values, step, 0, add).map((sum, index) => sum / counts[index]);
   },
 };
 
-// Slide the window of `step` over an image of shape `seen`, once for each place of shape `made`.
-// `visit` gets the two places and the window's own, as indices of places, without channels.
-function slide({ size: [tall, wide], strides, before }, seen, made, visit) {
-  for (let to = 0; to < made[0] * made[1]; to += 1) {
-    const top = Math.floor(to / made[1]) * strides[0] - before[0];
-    const left = (to % made[1]) * strides[1] - before[1];
+// Slide the window of `step` over the input, once for each place of the output, or the other way
+// round. `visit` gets places of both and of the window, as indices of places, without channels.
+function slide({ size: [tall, wide], strides, before, input, output, over }, visit) {
+  const [seen, made] = over === "output" ? [output, input] : [input, output];
+  for (let place = 0; place < made[0] * made[1]; place += 1) {
+    const top = Math.floor(place / made[1]) * strides[0] - before[0];
+    const left = (place % made[1]) * strides[1] - before[1];
     for (let cell = 0; cell < tall * wide; cell += 1) {
       const y = top + Math.floor(cell / wide);
       const x = left + (cell % wide);
-      if (y >= 0 && y < seen[0] && x >= 0 && x < seen[1]) visit(y * seen[1] + x, to, cell);
+      const under = y * seen[1] + x;
+      if (y < 0 || y >= seen[0] || x < 0 || x >= seen[1]) continue;
+      if (over === "output") visit(place, under, cell);
+      else visit(under, place, cell);
     }
   }
+}
+
+// In each channel, combine what the window sees, beginning with `start`.
+function pool(values, step, start, combine) {
+  const result = new Float32Array(size(step.output)).fill(start);
+  const channels = step.input[2];
+  slide(step, (from, to) => {
+    for (let channel = 0; channel < channels; channel += 1) {
+      const at = to * channels + channel;
+      result[at] = combine(result[at], values[from * channels + channel]);
+    }
+  });
+  return result;
 }
 
 // An output in which each place has the biases, if there are any.
@@ -111,7 +85,7 @@ function startWith({ output, weights: [, biases] }) {
 }
 
 // Add to the place `to` of the output what a cell of the kernel makes of the values' place `from`.
-function weigh(step, cell, values, from, output, to) {
+function addWeighed(step, cell, values, from, output, to) {
   const kernel = step.weights[0];
   const inputs = step.input[2];
   const units = step.output[2];
@@ -135,19 +109,11 @@ function halves(text) {
   return new Float32Array(words.buffer).map((value) => value * 2 ** 112);
 }
 
-function unpack(network) {
-  const numbers = halves(network.weights);
-  let used = 0;
-  for (const step of network.steps) {
-    step.weights = step.weights.map((length) => numbers.subarray(used, (used += length)));
-  }
-}
-
 // Unpack a network and compare its answer to the image `sample` with Keras's.
 // Returns what is wrong, or nothing.
 function findFault(network, sample) {
   try {
-    unpack(network);
+    for (const step of network.steps) step.weights = step.weights.map(halves);
     const answer = run(network, sample);
     const expected = halves(network.answer);
     const isNear = (value, index) =>

@@ -27,7 +27,6 @@ ACTIVATIONS = {
     "relu": {"does": "relu", "slope": 0},
     "leaky_relu": {"does": "relu", "slope": 0.2},
     "elu": {"does": "elu"},
-    "gelu": {"does": "gelu"},
     "silu": {"does": "silu"},
     "tanh": {"does": "tanh"},
     "sigmoid": {"does": "sigmoid"},
@@ -131,7 +130,7 @@ def pack_reading(
 def pack_network(network: keras.Model, samples: np.ndarray, shares: int | None = None) -> dict:
     """Pack a network, and what Keras answers to one of the samples.
 
-    `shares` is the number of shares, together 1, that a classifier must answer with.
+    A classifier must answer with so many `shares`, together 1; a denoiser, None, with an image.
     Raises LeftOutError where it does not, and where networks.js cannot compute a layer.
     """
     shape = network.input_shape[1:]
@@ -140,28 +139,17 @@ def pack_network(network: keras.Model, samples: np.ndarray, shares: int | None =
     if math.prod(shape) != samples[0].size:
         raise LeftOutError("it takes images of another size")
     steps, _ = _translate(network, shape)
-    weights = [array.ravel() for step in steps for array in step.get("weights", [])]
-    for step in steps:
-        step["weights"] = [array.size for array in step.get("weights", [])]
     answers = keras.ops.convert_to_numpy(network(samples.reshape(-1, *shape), training=False))
     answers = answers.reshape(len(samples), -1)
-    if shares and not (
-        answers.shape[1] == shares and np.allclose(answers.sum(axis=1), 1, atol=1e-3)
+    if shares is None and answers.shape[1] != samples[0].size:
+        raise LeftOutError("its answers are no images of the same size")
+    if shares and (
+        answers.shape[1] != shares or not np.allclose(answers.sum(axis=1), 1, atol=1e-3)
     ):
         raise LeftOutError(f"its answers are not {shares} shares that are 1 together")
-    if not shares and answers.shape[1] != samples[0].size:
-        raise LeftOutError("its answer is no image of the same size")
-    packed = np.concatenate([np.zeros(0), *weights])
-    if np.abs(packed).max(initial=0) > np.finfo(np.float16).max:
-        raise LeftOutError("its weights are too large for half precision")
     # The sample that the network is least sure of: there a fault shows most.
     hardest = int(answers.max(axis=1).argmin())
-    return {
-        "steps": steps,
-        "weights": _encode(packed.astype("<f2")),
-        "sample": hardest,
-        "answer": _encode(answers[hardest].astype("<f2")),
-    }
+    return {"steps": steps, "sample": hardest, "answer": _encode_half(answers[hardest])}
 
 
 def _translate(layer: keras.layers.Layer, shape: tuple) -> tuple[list[dict], tuple]:
@@ -179,90 +167,57 @@ def _translate(layer: keras.layers.Layer, shape: tuple) -> tuple[list[dict], tup
     if isinstance(layer, LAYERS.InputLayer):
         return [], shape
     kind = type(layer)
+    about = f"it cannot compute the layer {layer.name} ({kind.__name__})"
     if kind not in (*IDENTITY, *TRANSLATIONS):
-        raise LeftOutError(f"it cannot compute the layer {layer.name} ({kind.__name__})")
+        raise LeftOutError(about)
     settings = layer.get_config()
-    output = tuple(layer.compute_output_shape((None, *shape))[1:])
-    _check_settings(layer, settings, shape)
-    sides = {"input": _three(shape), "output": _three(output)}
-    if len(sides["input"]) > 3 or len(sides["output"]) > 3:
-        raise LeftOutError(f"it cannot compute the layer {layer.name} with {len(output)} axes")
-    steps = []
-    if kind in TRANSLATIONS:
-        steps.append(sides | TRANSLATIONS[kind](settings, layer.get_weights(), sides))
-    if settings.get("activation", "linear") != "linear":
-        function = _activation(layer, settings["activation"])
-        steps.append({"input": sides["output"], "output": sides["output"]} | function)
-    return steps, output
-
-
-def _check_settings(layer: keras.layers.Layer, settings: dict, shape: tuple) -> None:
     # The last axis has two numbers.
     fixed = FIXED | {"axis": -1 if settings.get("axis") == -1 else len(shape)}
     for name, value in fixed.items():
         if settings.get(name, value) != value:
-            kind = type(layer).__name__
-            with_what = f"with {name} = {settings[name]}"
-            raise LeftOutError(f"it cannot compute the layer {layer.name} ({kind}) {with_what}")
+            raise LeftOutError(f"{about} with {name} = {settings[name]}")
+    output = tuple(layer.compute_output_shape((None, *shape))[1:])
+    if max(len(shape), len(output)) > 3:
+        raise LeftOutError(f"{about} with {len(output)} axes")
+    sides = {"input": [1] * (3 - len(shape)) + [*shape]}
+    sides["output"] = [1] * (3 - len(output)) + [*output]
+    steps = []
+    if kind in TRANSLATIONS:
+        step = sides | TRANSLATIONS[kind](settings, layer.get_weights(), sides)
+        steps.append(step | {"weights": [_encode_half(array) for array in step["weights"]]})
+    activation = settings.get("activation", "linear")
+    if activation != "linear":
+        # Keras writes an activation that is a layer or a user's function as a dictionary.
+        name = activation if isinstance(activation, str) else activation["class_name"]
+        if name not in ACTIVATIONS:
+            raise LeftOutError(f"{about} with the activation {name}")
+        steps.append({"output": sides["output"], **ACTIVATIONS[name], "weights": []})
+    return steps, output
 
 
-def _three(shape: tuple) -> list[int]:
-    """Give `shape` as height, width and channels."""
-    return [1] * (3 - len(shape)) + list(shape)
+def _window(does: str, over: str = "input", size: Sequence | None = None):
+    """Make the translation of a layer with a window that slides `over` its input or output.
 
-
-def _activation(layer: keras.layers.Layer, activation: str | dict) -> dict:
-    # Keras writes an activation that is a layer or a user's function as a dictionary.
-    if isinstance(activation, str) and activation in ACTIVATIONS:
-        return ACTIVATIONS[activation]
-    name = activation["class_name"] if isinstance(activation, dict) else activation
-    raise LeftOutError(f"it cannot compute the activation {name} of the layer {layer.name}")
-
-
-def _window(size: Sequence, strides: Sequence, given: list, made: list) -> dict:
-    """Describe a window that slides over an image.
-
-    The image has the shape `given`, and what the window makes of it the shape `made`. `before` is
-    how far it begins above and left of the image. TensorFlow's padding "same" puts there the
+    `before` is how far it begins above and left of that. TensorFlow's padding "same" puts there the
     smaller half of what the window sees outside; with "valid" it sees nothing outside.
     """
-    axes = zip(size, strides, given[:2], made[:2], strict=True)
-    outside = [(count - 1) * step + length - side for length, step, side, count in axes]
-    return {
-        "size": list(size),
-        "strides": list(strides),
-        "before": [max(pixels, 0) // 2 for pixels in outside],
-    }
 
-
-def _dense(settings: dict, weights: list, sides: dict) -> dict:
-    """Translate into a convolution of size 1, over the last axis."""
-    return _convolution({"kernel_size": (1, 1), "strides": (1, 1)}, weights, sides)
-
-
-def _convolution(settings: dict, weights: list, sides: dict) -> dict:
-    window = settings["kernel_size"], settings["strides"], sides["input"], sides["output"]
-    return {"does": "convolve", **_window(*window), "weights": weights}
-
-
-def _transposed(settings: dict, weights: list, sides: dict) -> dict:
-    """Translate a transposed convolution: its window slides over the output."""
-    window = settings["kernel_size"], settings["strides"], sides["output"], sides["input"]
-    kernel = weights[0].transpose(0, 1, 3, 2)  # inputs before outputs, as in a convolution
-    return {"does": "spread", **_window(*window), "weights": [kernel, *weights[1:]]}
-
-
-def _pooling(does: str):
     def translate(settings: dict, weights: list, sides: dict) -> dict:
-        size = settings.get("pool_size", sides["input"][:2])  # global pooling sees everything
-        strides = settings.get("strides", size)
-        return {"does": does, **_window(size, strides, sides["input"], sides["output"])}
+        given, made = sides["input"], sides["output"]
+        if over == "output":
+            given, made = made, given
+            # Inputs before outputs, as in a convolution.
+            weights = [array.swapaxes(2, 3) if array.ndim == 4 else array for array in weights]
+        sizes = (settings.get(name) for name in ("kernel_size", "pool_size", "size"))
+        window = size or next(filter(None, sizes), given[:2])  # global pooling sees everything
+        strides = settings.get("strides", window)
+        axes = zip(window, strides, given[:2], made[:2], strict=True)
+        outside = [(count - 1) * step + length - side for length, step, side, count in axes]
+        before = [max(pixels, 0) // 2 for pixels in outside]
+        step = {"does": does, "over": over, "size": window, "strides": strides, "before": before}
+        return step | {"weights": weights}
 
     return translate
-
-
-def _upsampling(settings: dict, weights: list, sides: dict) -> dict:
-    return {"does": "copy", "size": settings["size"], "strides": settings["size"], "before": [0, 0]}
 
 
 def _batch_normalization(settings: dict, weights: list, sides: dict) -> dict:
@@ -278,22 +233,28 @@ def _batch_normalization(settings: dict, weights: list, sides: dict) -> dict:
 
 
 def _relu(settings: dict, weights: list, sides: dict) -> dict:
-    return {"does": "relu", "slope": settings["negative_slope"]}
+    return {"does": "relu", "slope": settings["negative_slope"], "weights": []}
 
 
 # A function of a layer's configuration, weights, and input's and output's shapes.
 TRANSLATIONS = {
-    LAYERS.Dense: _dense,
-    LAYERS.Conv2D: _convolution,
-    LAYERS.Conv2DTranspose: _transposed,
-    LAYERS.MaxPooling2D: _pooling("largest"),
-    LAYERS.AveragePooling2D: _pooling("mean"),
-    LAYERS.GlobalAveragePooling2D: _pooling("mean"),
-    LAYERS.UpSampling2D: _upsampling,
+    LAYERS.Dense: _window("weigh", size=(1, 1)),  # a convolution over the last axis
+    LAYERS.Conv2D: _window("weigh"),
+    LAYERS.Conv2DTranspose: _window("weigh", over="output"),
+    LAYERS.MaxPooling2D: _window("largest"),
+    LAYERS.AveragePooling2D: _window("mean"),
+    LAYERS.GlobalAveragePooling2D: _window("mean"),
+    LAYERS.UpSampling2D: _window("copy", over="output"),
     LAYERS.BatchNormalization: _batch_normalization,
     LAYERS.ReLU: _relu,
     LAYERS.LeakyReLU: _relu,
 }
+
+
+def _encode_half(values: np.ndarray) -> str:
+    if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+        raise LeftOutError("it has numbers that are too large for half precision")
+    return _encode(values.astype("<f2"))
 
 
 def _encode_pixels(images: np.ndarray) -> str:

@@ -14,6 +14,7 @@ const section = document.querySelector(".playground");
 const find = (selector) => section.querySelector(selector);
 const column = (index) => index % SIDE;
 const row = (index) => Math.floor(index / SIDE);
+const inkAt = (image, x, y) => (x >= 0 && x < SIDE && image[y * SIDE + x]) || 0; // none outside
 const samples = data.samples.map(({ pixels }) => toShares(decode(pixels)));
 
 // ---- Networks ----
@@ -22,9 +23,7 @@ const samples = data.samples.map(({ pixels }) => toShares(decode(pixels)));
 function isFit(name, network) {
   const fault = network && findFault(network, samples[network.sample]);
   if (fault) {
-    const line = document.createElement("p");
-    line.textContent = `The playground leaves out ${name}: ${fault}.`;
-    find(".left_out").append(line);
+    find(".left_out").append(`The playground leaves out ${name}: ${fault}.\n`);
   }
   return network && !fault;
 }
@@ -41,14 +40,13 @@ const ways = { filtered: filter };
 if (isFit("the autoencoder", data.denoiser)) ways.denoised = (image) => run(data.denoiser, image);
 for (const figure of findAll(section, "[data-image=denoised]")) if (!ways.denoised) figure.remove();
 
-// The median of each pixel and its eight neighbours; outside the image all is black.
+// The median of each pixel and its eight neighbours.
 function filter(image) {
   const near = new Float32Array(9);
   return image.map((_, index) => {
-    for (let cell = 0; cell < 9; cell += 1) {
-      const [x, y] = [column(index) + (cell % 3) - 1, row(index) + Math.floor(cell / 3) - 1];
-      near[cell] = x >= 0 && x < SIDE ? image[y * SIDE + x] ?? 0 : 0;
-    }
+    near.forEach((__, cell) => {
+      near[cell] = inkAt(image, column(index) + (cell % 3) - 1, row(index) + Math.floor(cell / 3) - 1);
+    });
     return near.sort()[4];
   });
 }
@@ -83,15 +81,12 @@ function readDrawing() {
   finePen.clearRect(0, 0, SIDE, SIDE);
   for (const stroke of isFitted ? fit(strokes) : strokes) ink(finePen, stroke);
   const { data: bytes } = finePen.getImageData(0, 0, SIDE * FINE, SIDE * FINE);
-  const image = new Float32Array(SIDE * SIDE).map((_, index) => {
-    let sum = 0;
-    for (let cell = 0; cell < FINE ** 2; cell += 1) {
-      const x = column(index) * FINE + (cell % FINE);
-      const y = row(index) * FINE + Math.floor(cell / FINE);
-      sum += bytes[4 * (y * SIDE * FINE + x) + 3];
-    }
-    return Math.round(sum / FINE ** 2) / 255;
-  });
+  const sums = new Float32Array(SIDE * SIDE);
+  for (let at = 0; at < bytes.length / 4; at += 1) {
+    const [x, y] = [at % (SIDE * FINE), Math.floor(at / (SIDE * FINE))];
+    sums[Math.floor(y / FINE) * SIDE + Math.floor(x / FINE)] += bytes[4 * at + 3];
+  }
+  const image = sums.map((sum) => Math.round(sum / FINE ** 2) / 255);
   return isFitted ? centre(image) : image;
 }
 
@@ -110,10 +105,7 @@ function centre(image) {
   const sum = (weight) => image.reduce((part, value, index) => part + value * weight(index), 0);
   const [right, down] = [column, row].map((at) =>
     Math.round((SIDE - 1) / 2 - sum(at) / sum(() => 1)));
-  return image.map((_, index) => {
-    const [x, y] = [column(index) - right, row(index) - down];
-    return x >= 0 && x < SIDE ? image[y * SIDE + x] ?? 0 : 0;
-  });
+  return image.map((_, index) => inkAt(image, column(index) - right, row(index) - down));
 }
 
 // ---- What the page shows ----
@@ -179,13 +171,9 @@ async function update() {
     }
   }
   const words = isEmpty ? ["Nothing is drawn."] : names.map((name) => judge(name, answers[name]));
-  find(".verdict").replaceChildren(...words.map((sentence) => {
-    const line = document.createElement("p");
-    line.textContent = sentence;
-    return line;
-  }));
+  find(".verdict").textContent = words.join("\n");
   say(words.join(" "));
-  lookInside();
+  if (find("details").open) inside.forEach((look) => look(images.noisy));
 }
 
 function showReading(body, shares, isChanged) {
@@ -228,54 +216,48 @@ function say(text) {
 
 // ---- Inside the networks ----
 
-// How many steps lead to the output of the step `index`, with its activation.
-function countTo(steps, index) {
-  const next = steps[index + 1];
-  return index + (next && !next.size && next.does !== "scale" ? 2 : 1);
-}
+const firstConvolution = (steps) =>
+  steps.findIndex(({ does, size: window }) => does === "weigh" && Math.max(...window) > 1);
 
-// What is worth a look: the classifiers' first convolutions, and the autoencoder's narrowest layer.
-const views = networks.map(([name, { steps }]) => {
-  const isConvolution = ({ does, size: window }) => does === "convolve" && Math.max(...window) > 1;
-  return [`${name}: the maps of its first convolution`, steps, steps.findIndex(isConvolution)];
-});
-if (ways.denoised) {
-  const { steps } = data.denoiser;
+// The layer with the fewest outputs, if they are fewer than an image has pixels.
+function narrowest(steps) {
   const sizes = steps.map(({ output }) => size(output));
-  const least = Math.min(...sizes);
-  views.push(["The autoencoder’s code", steps, least < SIDE ** 2 ? sizes.indexOf(least) : -1]);
+  return sizes.indexOf(Math.min(...sizes, SIDE ** 2 - 1));
 }
 
-const inside = views.filter(([, , index]) => index >= 0).map(([title, all, index]) => {
-  const steps = all.slice(0, countTo(all, index));
-  const [height, width, channels] = all[index].output;
-  const canvas = document.createElement("canvas");
+const views = networks.map(([name, { steps }]) =>
+  [`${name}: the maps of its first convolution`, steps, firstConvolution(steps)]);
+if (ways.denoised) {
+  views.push(["The autoencoder’s code", data.denoiser.steps, narrowest(data.denoiser.steps)]);
+}
+
+const inside = views.filter(([, , index]) => index >= 0).map(([title, steps, index]) => {
+  let end = index + 1;
+  while (steps[end] && !steps[end].size) end += 1; // its activation
+  const [height, width, channels] = steps[index].output;
   const gap = height * width > 1 ? 1 : 0;
   const across = Math.ceil(Math.sqrt(2 * channels));
-  canvas.width = across * (width + gap) - gap;
-  canvas.height = Math.ceil(channels / across) * (height + gap) - gap;
+  const canvas = document.createElement("canvas");
+  canvas.width = across * (width + gap);
+  canvas.height = Math.ceil(channels / across) * (height + gap);
   const figure = document.createElement("figure");
-  const measure = gap ? `${channels} of ${height} × ${width}` : `${channels} numbers`;
-  figure.append(canvas, `${title}, ${measure}`);
+  const count = gap ? `${channels} of ${height} × ${width}` : `${channels} numbers`;
+  figure.append(canvas, `${title}, ${count}`);
   find("details .images").append(figure);
   return (image) => {
-    const values = run({ steps }, image).map(Math.abs);
+    const values = run({ steps: steps.slice(0, end) }, image).map(Math.abs);
     const most = values.reduce((one, other) => Math.max(one, other), 1e-9);
-    const ground = new Float32Array(canvas.width * canvas.height);
+    const tiles = new Float32Array(canvas.width * canvas.height);
     values.forEach((value, at) => {
       const [channel, place] = [at % channels, Math.floor(at / channels)];
       const x = (channel % across) * (width + gap) + (place % width);
       const y = Math.floor(channel / across) * (height + gap) + Math.floor(place / width);
-      ground[y * canvas.width + x] = value / most;
+      tiles[y * canvas.width + x] = value / most;
     });
-    show(canvas, ground);
+    show(canvas, tiles);
   };
 });
 find("details").hidden = inside.length === 0;
-
-function lookInside() {
-  if (find("details").open) inside.forEach((look) => look(images.noisy));
-}
 
 // ---- What the visitor does ----
 
@@ -374,7 +356,7 @@ window.playground = {
     if (!names.includes(name) || (denoises && !ways.denoised)) return undefined;
     return indexOfMost(run(data.networks[name], denoises ? ways.denoised(image) : image));
   },
-  // For tests: what is shown, whether more is to come, and what a network makes of any image.
+  // For tests: what is shown, whether more is to come, and what a network answers to an image.
   images: () => images,
   isBusy: () => isBusy,
   run: (name, image) => run(data.networks[name] ?? data.denoiser, image),

@@ -221,8 +221,7 @@ function fillTable() {
 
 // The images of this series that the visitor did not read, and what each reader took them for.
 function showMissed(missed) {
-  find(".missed").hidden = missed.length === 0;
-  find(".missed div").replaceChildren(...missed.map((trial) => {
+  find(".missed").replaceChildren(...missed.map((trial) => {
     const figure = document.createElement("figure");
     const canvas = find(".test canvas").cloneNode();
     show(canvas, trial.values);
@@ -230,9 +229,11 @@ function showMissed(missed) {
     for (const [name, answer] of Object.entries(answersTo(trial))) {
       if (answer !== undefined) lines.push(`${name}: ${data.classes[answer] ?? "–"}`);
     }
+    figure.className = "lines";
     figure.append(canvas, lines.join("\n"));
     return figure;
   }));
+  if (missed.length === 0) find(".missed").textContent = "Nothing.";
 }
 
 // Keys act only while the focus is in the test.
@@ -244,7 +245,7 @@ find(".test").onkeydown = (event) => {
   event.preventDefault();
   take(answer);
 };
-findAll(section, ".answers button").forEach((button, index) => {
+findAll(find(".answers"), "button").forEach((button, index) => {
   button.onclick = () => take(index);
 });
 find(".pass").onclick = () => take(null);
