@@ -3,7 +3,6 @@ const decode = (text) => Uint8Array.from(atob(text), (character) => character.ch
 const toShares = (bytes) => Float32Array.from(bytes, (value) => value / 255);
 const findAll = (place, selector) => [...place.querySelectorAll(selector)];
 const indexOfMost = (shares) => shares.indexOf(Math.max(...shares));
-const wait = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 
 // Ink is black; the style inverts it where the page is dark.
 function show(canvas, image) {

@@ -15,23 +15,13 @@ const kinds = {
   silu: (values) => values.map((value) => value * sigmoid(value)),
   tanh: (values) => values.map(Math.tanh),
   sigmoid: (values) => values.map(sigmoid),
-  softmax(values, { output: [, , classes] }) {
-    const output = new Float32Array(values.length);
-    for (let start = 0; start < values.length; start += classes) {
-      const part = values.subarray(start, start + classes);
-      const most = Math.max(...part);
-      const powers = part.map((value) => Math.exp(value - most));
-      const sum = powers.reduce((total, power) => total + power);
-      output.set(powers.map((power) => power / sum), start);
-    }
-    return output;
-  },
-  scale(values, { weights: [factors, summands] }) {
-    return values.map((value, index) => {
-      const channel = index % factors.length;
-      return value * factors[channel] + summands[channel];
-    });
-  },
+  softmax: (values, { output: [, , classes] }) => values.map((value, index) => {
+    const start = index - (index % classes);
+    const others = values.subarray(start, start + classes);
+    return 1 / others.reduce((sum, other) => sum + Math.exp(other - value), 0);
+  }),
+  scale: (values, { weights: [factors, summands] }) => values.map((value, index) =>
+    value * factors[index % factors.length] + summands[index % factors.length]),
   weigh(values, step) {
     const output = startWith(step);
     slide(step, (from, to, cell) => addWeighed(step, cell, values, from, output, to));

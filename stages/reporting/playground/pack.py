@@ -23,15 +23,9 @@ IDENTITY = (
 )
 
 # The activations that networks.js knows, with Keras's default parameters.
-ACTIVATIONS = {
-    "relu": {"does": "relu", "slope": 0},
-    "leaky_relu": {"does": "relu", "slope": 0.2},
-    "elu": {"does": "elu"},
-    "silu": {"does": "silu"},
-    "tanh": {"does": "tanh"},
-    "sigmoid": {"does": "sigmoid"},
-    "softmax": {"does": "softmax"},
-}
+ACTIVATIONS = {name: {"does": name} for name in ("elu", "silu", "tanh", "sigmoid", "softmax")}
+ACTIVATIONS["relu"] = {"does": "relu", "slope": 0}
+ACTIVATIONS["leaky_relu"] = {"does": "relu", "slope": 0.2}
 
 # Settings of layers that networks.js can compute with one value only.
 FIXED = {

@@ -22,9 +22,7 @@ const samples = data.samples.map(({ pixels }) => toShares(decode(pixels)));
 // Returns whether the network is there and computes what it does in Keras; if not, says why.
 function isFit(name, network) {
   const fault = network && findFault(network, samples[network.sample]);
-  if (fault) {
-    find(".left_out").append(`The playground leaves out ${name}: ${fault}.\n`);
-  }
+  if (fault) find(".left_out").append(`The playground leaves out ${name}: ${fault}.\n`);
   return network && !fault;
 }
 
@@ -42,13 +40,9 @@ for (const figure of findAll(section, "[data-image=denoised]")) if (!ways.denois
 
 // The median of each pixel and its eight neighbours.
 function filter(image) {
-  const near = new Float32Array(9);
-  return image.map((_, index) => {
-    near.forEach((__, cell) => {
-      near[cell] = inkAt(image, column(index) + (cell % 3) - 1, row(index) + Math.floor(cell / 3) - 1);
-    });
-    return near.sort()[4];
-  });
+  const near = [-1, 0, 1].flatMap((down) => [-1, 0, 1].map((right) => [right, down]));
+  return image.map((_, index) => Float32Array.from(near, ([right, down]) =>
+    inkAt(image, column(index) + right, row(index) + down)).sort()[4]);
 }
 
 // ---- From strokes to an image as in MNIST; places are in pixels of the image ----
@@ -112,11 +106,9 @@ function centre(image) {
 
 const slider = find("[type=range]");
 const phrases = { noisy: "with noise", filtered: "after the filter", denoised: "after denoising" };
-let [noise, images, pause] = [];
-let where = ""; // what a screen reader says first
-let isWanted = false;
-let isBusy = false;
-let since; // when computing began, or went on after a pause
+let [noise, images] = [];
+let [isWanted, isBusy, since] = [false, false, 0]; // computing began, or went on, at `since`
+let [pause, where] = [0, ""]; // a screen reader says first where the cursor is
 
 // For each pixel the level above which it changes, and to what: a higher level only adds.
 function drawNoise() {
@@ -140,8 +132,7 @@ async function refresh() {
 // Where computing takes long, let the browser paint what has been drawn meanwhile.
 async function letPaint() {
   if (performance.now() - since < PATIENCE) return;
-  await new Promise(requestAnimationFrame);
-  await wait(0);
+  await new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve)); });
   since = performance.now();
 }
 
@@ -216,19 +207,16 @@ function say(text) {
 
 // ---- Inside the networks ----
 
-const firstConvolution = (steps) =>
-  steps.findIndex(({ does, size: window }) => does === "weigh" && Math.max(...window) > 1);
-
-// The layer with the fewest outputs, if they are fewer than an image has pixels.
-function narrowest(steps) {
-  const sizes = steps.map(({ output }) => size(output));
-  return sizes.indexOf(Math.min(...sizes, SIDE ** 2 - 1));
-}
-
-const views = networks.map(([name, { steps }]) =>
-  [`${name}: the maps of its first convolution`, steps, firstConvolution(steps)]);
+// A title, a network's steps, and which of them is worth a look.
+const views = networks.map(([name, { steps }]) => {
+  const isConvolution = ({ does, size: window }) => does === "weigh" && Math.max(...window) > 1;
+  return [`${name}: the maps of its first convolution`, steps, steps.findIndex(isConvolution)];
+});
 if (ways.denoised) {
-  views.push(["The autoencoder’s code", data.denoiser.steps, narrowest(data.denoiser.steps)]);
+  const { steps } = data.denoiser;
+  const sizes = steps.map(({ output }) => size(output));
+  const least = Math.min(...sizes, SIDE ** 2 - 1); // a code is smaller than the image
+  views.push(["The autoencoder’s code", steps, sizes.indexOf(least)]);
 }
 
 const inside = views.filter(([, , index]) => index >= 0).map(([title, steps, index]) => {
@@ -283,9 +271,7 @@ function drawTo(place) {
   ink(pen, stroke.slice(-2));
 }
 
-function lift() {
-  isDown = false;
-}
+const lift = () => { isDown = false; };
 
 sheet.onpointerdown = (event) => {
   if (event.button !== 0 || !event.isPrimary) return;

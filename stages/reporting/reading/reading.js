@@ -12,12 +12,9 @@ const section = document.querySelector(".reading");
 const find = (selector) => section.querySelector(selector);
 const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
 
-const bytes = decode(data.images);
-const pixels = data.side ** 2;
-const images = data.labels.map((label, index) => ({
-  label,
-  values: toShares(bytes.subarray(index * pixels, (index + 1) * pixels)),
-}));
+const pixels = toShares(decode(data.images));
+const images = data.labels.map((label, index) =>
+  ({ label, values: pixels.subarray(index * data.side ** 2, (index + 1) * data.side ** 2) }));
 
 // ---- The series: the same images with the same noise for everybody ----
 
@@ -30,14 +27,8 @@ function random() {
   return (state >>> 0) / 2 ** 32;
 }
 
-function shuffle(items) {
-  const shuffled = [...items];
-  for (let last = shuffled.length - 1; last > 0; last -= 1) {
-    const other = Math.floor(random() * (last + 1));
-    [shuffled[last], shuffled[other]] = [shuffled[other], shuffled[last]];
-  }
-  return shuffled;
-}
+const shuffle = (items) => items.map((item) => [random(), item])
+  .sort(([one], [other]) => one - other).map(([, item]) => item);
 
 // Deals all `items` in a random order, then all in another one, and so on.
 function* deal(items) {
@@ -47,18 +38,14 @@ function* deal(items) {
 const labels = deal([...new Set(data.labels)]);
 const decks = data.classes.map((_, label) => deal(images.filter((image) => image.label === label)));
 
-// How often each level comes: once, and the rest where the networks' rates fall most.
-function countLevels() {
-  const counts = LEVELS.map(() => 1);
-  const falls = LEVELS.map((_, index) => data.readers.reduce((sum, { curve }) => {
-    const [before, after] = [curve[Math.max(index - 1, 0)], curve[index + 1] ?? curve[index]];
-    return sum + Math.max(before[1] - after[1], 0);
-  }, 0.1)); // as if they fell a little everywhere
-  for (let left = ANSWERS - LEVELS.length; left > 0; left -= 1) {
-    const claims = falls.map((fall, index) => fall / counts[index]);
-    counts[indexOfMost(claims)] += 1;
-  }
-  return counts;
+// How often each level comes in a series: once, and the rest where the networks' rates fall most.
+const counts = LEVELS.map(() => 1);
+const falls = LEVELS.map((_, index) => data.readers.reduce((sum, { curve }) => {
+  const [before, after] = [curve[index - 1] ?? curve[index], curve[index + 1] ?? curve[index]];
+  return sum + Math.max(before[1] - after[1], 0);
+}, 0.1)); // as if they fell a little everywhere
+for (let left = ANSWERS - LEVELS.length; left > 0; left -= 1) {
+  counts[indexOfMost(falls.map((fall, index) => fall / counts[index]))] += 1;
 }
 
 // Salt and pepper: each pixel becomes 0 or 1 with probability `level`.
@@ -95,18 +82,13 @@ const countByLevel = (trials, name) => LEVELS.flatMap((level) => {
 
 // The nearest curve that never rises: where it would, neighbours share their mean.
 function levelOut(counts) {
+  const isBelow = (one, other) => one && one.read / one.all < other.read / other.all;
   const blocks = [];
   for (const { level, all, read } of counts) {
     let block = { levels: [level], all, read };
-    let last = blocks[blocks.length - 1];
-    while (last && last.read / last.all < block.read / block.all) {
-      blocks.pop();
-      block = {
-        levels: [...last.levels, ...block.levels],
-        all: last.all + block.all,
-        read: last.read + block.read,
-      };
-      last = blocks[blocks.length - 1];
+    while (isBelow(blocks[blocks.length - 1], block)) {
+      const { levels, all: before, read: right } = blocks.pop();
+      block = { levels: [...levels, ...block.levels], all: before + block.all, read: right + block.read };
     }
     blocks.push(block);
   }
@@ -124,7 +106,6 @@ function describeHalf(curve) {
 
 // ---- The test ----
 
-const counts = countLevels();
 let done = []; // the trials of all series that have been answered
 let [trials, current] = [[], 0];
 
@@ -155,8 +136,8 @@ function take(answer) {
 }
 
 function showResult() {
-  const readers = Object.keys(answersTo(done[0])).filter((name) => done[0].answers[name] !== undefined);
-  const scores = readers.map((name) => `${name} ${countRead(done, name)}`);
+  const readers = Object.entries(answersTo(done[0])).filter(([, answer]) => answer !== undefined);
+  const scores = readers.map(([name]) => `${name} ${countRead(done, name)}`);
   const counted = countByLevel(done, YOU);
   const curve = levelOut(counted);
   find(".test").hidden = true;
@@ -182,9 +163,8 @@ function add(kind, attributes, text = "") {
 function draw(counted, curve) {
   find(".chart").replaceChildren();
   const { left, top, width, height } = CHART;
-  const lowest = LEVELS[0];
-  const highest = Math.max(LEVELS[LEVELS.length - 1], lowest + 0.01);
-  const x = (level) => left + (width * (level - lowest)) / (highest - lowest);
+  const range = LEVELS[LEVELS.length - 1] - LEVELS[0] || 1;
+  const x = (level) => left + (width * (level - LEVELS[0])) / range;
   const y = (rate) => top + height * (1 - rate);
   for (const rate of [0, 0.25, 0.5, 0.75, 1]) {
     add("path", { d: `M${left} ${y(rate)}h${width}`, class: "grid" });
@@ -193,8 +173,7 @@ function draw(counted, curve) {
   LEVELS.filter((_, index) => index % Math.ceil(LEVELS.length / 6) === 0).forEach((level) => {
     add("text", { x: x(level), y: top + height + 16, "text-anchor": "middle" }, level.toFixed(1));
   });
-  const middle = left + width / 2;
-  add("text", { x: middle, y: top + height + 34, "text-anchor": "middle" }, "noise level");
+  add("text", { x: left + width / 2, y: 226, "text-anchor": "middle" }, "noise level");
   const line = (points) => `M${points.map(([level, rate]) => `${x(level)} ${y(rate)}`).join("L")}`;
   add("path", { d: `M${left} ${y(CHANCE)}h${width}`, class: "chance" });
   data.readers.forEach((reader, index) => {
@@ -212,8 +191,8 @@ function fillTable() {
     row.innerHTML = `<th scope="row">${level}</th>`;
     for (const number of [there.length, countRead(there, YOU)]) row.insertCell().textContent = number;
     for (const { name, curve } of data.readers) {
-      const rate = new Map(curve).get(level);
-      row.insertCell().textContent = `${countRead(there, name)} (${rate === undefined ? "–" : percent(rate)})`;
+      const [, rate] = curve.find(([other]) => other === level);
+      row.insertCell().textContent = `${countRead(there, name)} (${percent(rate)})`;
     }
     return row;
   }));
@@ -253,4 +232,4 @@ find(".stop").onclick = showResult;
 find(".start").onclick = find(".again").onclick = start;
 
 section.hidden = false;
-window.reading = { trials: () => trials, done: () => done }; // for tests
+window.reading = { trials: () => trials }; // for tests
