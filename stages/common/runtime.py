@@ -36,13 +36,9 @@ def silence():
         os.close(stderr)
 
 
-# Keras would import Matplotlib, which reads what a notebook has set, and may end with an error.
-sys.modules.setdefault("matplotlib", None)
 with silence():  # TensorFlow greets before it reads its log level
     import keras
     import tensorflow as tf
-if sys.modules["matplotlib"] is None:
-    del sys.modules["matplotlib"]
 
 
 def set_up(seed: int, threads: int) -> None:

@@ -1,6 +1,7 @@
 """The look of all figures, and how they become files."""
 
 import io
+import logging
 import re
 
 import matplotlib
@@ -9,6 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+# It says so when it cannot keep its list of fonts; then it makes the list anew.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
 # Of fonts with the same name, the one that comes with Matplotlib.
 _fonts = font_manager.fontManager
 _fonts.ttflist = [font for font in _fonts.ttflist if font.fname.startswith(matplotlib.__path__[0])]
@@ -17,6 +20,7 @@ FONT = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
 SIZE = 11.5  # points; on a phone, where 360 points are 358 pixels, no text is below 11 pixels
 GREY = "#767676"
 
+matplotlib.rcdefaults()  # whatever a matplotlibrc says
 matplotlib.rcParams.update(
     {
         "figure.figsize": (5, 3.2),  # inches of 72 points
