@@ -1,6 +1,6 @@
-"""Saved networks are plain Keras files that always have the same bytes."""
+"""Saved networks are plain Keras files that always have the same bytes, or are refused."""
 
-import json
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -8,41 +8,133 @@ import numpy as np
 import pytest
 from test_any_network import cnn_residual
 
+import eval_noise
 from common import networks
 from common.runtime import keras
 
+layers = keras.layers
 
-@pytest.fixture
-def study_folder(tensorflow, tmp_path, monkeypatch):
+
+@pytest.fixture(autouse=True)
+def folder(tensorflow, tmp_path, monkeypatch):
     """Work in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-def test_saved_network_has_the_same_bytes_twice_and_opens_in_plain_keras(study_folder):
-    path = Path("models/net.keras")
+def test_saved_network_has_the_same_bytes_twice_and_opens_in_plain_keras():
+    path, images = Path("models/net.keras"), np.ones((3, 28, 28, 1), np.float32)
     saved = []
     for _ in range(2):
         keras.utils.clear_session()  # which counts the layers without a name
         keras.utils.set_random_seed(0)
         model = cnn_residual((28, 28, 1), 10, dropout=0.5)
-        networks.save(model, "net", keras.optimizers.AdamW(), keras.losses.MeanSquaredError())
+        model.compile(keras.optimizers.AdamW(0.01), "mse", metrics=["accuracy"])
+        model.optimizer.build(model.trainable_variables)
+        networks.save(model, "net")
         saved.append(path.read_bytes())
     assert saved[0] == saved[1]
-    assert set(path.parent.iterdir()) == {path, path.with_suffix(".json")}
-    trained = json.loads(path.with_suffix(".json").read_text())
-    assert trained == {"loss": "MeanSquaredError", "optimizer": "AdamW"}
+    assert [*path.parent.iterdir()] == [path]
     with zipfile.ZipFile(path) as file:
         assert {member.date_time for member in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert b"date" not in file.read("metadata.json")
-    images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
-    for loaded in networks.load("net"), keras.models.load_model(path):
-        np.testing.assert_array_equal(loaded(images), model(images))
+    plain = keras.models.load_model(path, compile=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        loaded = networks.load("net")
+    for network in loaded, plain:
+        np.testing.assert_array_equal(network(images), model(images))
+    assert (loaded.loss, type(loaded.optimizer).__name__) == ("mse", "AdamW")
+    assert float(loaded.optimizer.learning_rate) == pytest.approx(0.01)
+    assert len(model.optimizer.variables) == 2, "steps and learning rate alone: no averages"
+
+
+class Twice(layers.Layer):
+    def call(self, inputs):
+        return inputs * 2
+
+
+@keras.saving.register_keras_serializable("project")
+class Registered(layers.Layer):
+    def call(self, inputs):
+        return inputs * 2
+
+
+@keras.saving.register_keras_serializable()
+class OwnMetric(keras.metrics.Mean):
+    def update_state(self, actual, predicted, sample_weight=None):
+        return super().update_state(actual - predicted)
+
+
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.5**step
+
+    def get_config(self):
+        return {}
+
+
+def double(values):
+    return values * 2
+
+
+def error(actual, predicted):
+    return keras.ops.mean(actual - predicted, axis=-1)
+
+
+def make(*hidden, rate=0.1, loss="mse", metrics=("accuracy",)):
+    model = keras.Sequential([keras.Input((4, 4, 1)), *hidden, layers.Flatten(), layers.Dense(5)])
+    model.compile(keras.optimizers.SGD(rate), loss, metrics=list(metrics))
+    return model
+
+
+# Networks with something of one's own, by its name.
+OWN = {
+    "Twice": (Twice, lambda: make(Twice())),
+    "Registered": (Registered, lambda: make(Registered())),
+    "double": (double, lambda: make(layers.Dense(2, activation=double))),
+    "error": (error, lambda: make(loss=error)),
+    "OwnMetric": (OwnMetric, lambda: make(metrics=[OwnMetric()])),
+    "Halving": (Halving, lambda: make(rate=Halving())),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_what_later_stages_do_not_know_is_refused_in_one_line(name, capfd):
+    with pytest.raises(SystemExit) as refusal:
+        networks.save(OWN[name][1](), "net")
+    line = str(refusal.value)
+    assert line.startswith("error: network net is not saved: ")
+    assert name in line
+    assert "stages/common/custom.py" in line
+    assert "\n" not in line
+    assert [*Path("models").iterdir()] == []
+    assert capfd.readouterr().err == ""
+
+
+def test_lambda_is_refused_in_one_line():
+    said = r"^error: network net is not saved: .*[lL]ambda.*custom.py"
+    with warnings.catch_warnings(), pytest.raises(SystemExit, match=said):
+        warnings.simplefilter("error", UserWarning)
+        networks.save(make(layers.Lambda(lambda values: values * 2)), "net")
+    assert [*Path("models").iterdir()] == []
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_what_stands_in_custom_works_to_the_end(name, monkeypatch):
+    own, make_network = OWN[name]
+    monkeypatch.setitem(networks.OWN, name, own)
+    model, images = make_network(), np.ones((3, 4, 4, 1), np.float32)
+    networks.save(model, "net")
+    assert networks.load("net").loss in ("mse", error)
+    infer = eval_noise.load_network("net", (4, 4, 1), (5,))
+    np.testing.assert_allclose(infer(images), model(images), rtol=1e-6)
 
 
 @pytest.mark.parametrize("content", [None, b"PK\3\4 damaged"])
-def test_file_that_is_no_network_is_refused_in_one_line(study_folder, content):
+def test_file_that_is_no_network_is_refused_in_one_line(content):
     if content is not None:
         Path("models").mkdir()
         Path("models/cnn.keras").write_bytes(content)
-    with pytest.raises(SystemExit, match=r"^error: models/cnn.keras: .*; restore it: dvc repro"):
+    with pytest.raises(SystemExit, match=r"^error: models/cnn.keras: .*; restore it: dvc checkout"):
         networks.load("cnn")
