@@ -1,15 +1,9 @@
 """Every parameter is taken exactly, or refused in one line with its key in params.yaml."""
 
 import importlib
-import math
-import os
 import re
-import runpy
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,20 +13,18 @@ from ruamel.yaml import YAML
 import check_params
 from common.params import ParamsError, read_file
 
-STAGES = sorted(path.stem for path in (ROOT / "stages").glob("*.py"))
+for path in (ROOT / "stages").glob("*.py"):
+    importlib.import_module(path.stem)
+CLASSES = {found.section: found for found in check_params.find_classes()}
 
 
-def read(section):
+def read(section: str):
     """Read a section of the params.yaml in the working directory, as its stage does."""
-    for stage in STAGES:
-        for name, words, options in check_params.find_loads(ROOT / "stages" / f"{stage}.py"):
-            if words[0] == section:
-                cell = dict.fromkeys(options.get("arguments", ()), "1")
-                return getattr(importlib.import_module(stage), name).read(*words, **cell)
-    raise LookupError(section)
+    arguments = dict.fromkeys(CLASSES[section].arguments, "1")
+    return CLASSES[section].read(**arguments)
 
 
-def refused(section) -> str:
+def refuse(section: str) -> str:
     """Return the one line with which a section is refused."""
     with pytest.raises(ParamsError) as problem:
         read(section)
@@ -41,171 +33,162 @@ def refused(section) -> str:
     return line
 
 
+def find_holder(content: dict, key: str) -> tuple[dict, str]:
+    """Return the mapping that holds a key such as train_mlp.epochs, and the key's last part."""
+    *sections, last = key.split(".")
+    for section in sections:
+        content = content[section]
+    return content, last
+
+
 @pytest.fixture
 def change(tmp_path, monkeypatch):
     """Write params.yaml with one key changed, and go to its folder."""
     monkeypatch.chdir(tmp_path)
 
     def write(key, value):
-        content = inner = read_yaml(ROOT / "params.yaml")
-        *sections, last = key.split(".")
-        for section in sections:
-            inner = inner[section]
-        inner[last] = value
-        with (tmp_path / "params.yaml").open("w", encoding="utf-8") as file:
+        content = read_yaml(ROOT / "params.yaml")
+        holder, last = find_holder(content, key)
+        holder[last] = value
+        with Path("params.yaml").open("w", encoding="utf-8") as file:
             YAML(typ="safe").dump(content, file)
 
     return write
 
 
-@pytest.fixture
-def edit(tmp_path, monkeypatch):
-    """Write params.yaml with one piece of its text changed, and go to its folder."""
-    monkeypatch.chdir(tmp_path)
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-
-    def write(old, new):
-        assert old in text
-        (tmp_path / "params.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
-
-    return write
-
-
-# Key, values that are taken, values that are not, what is said about these.
-RANGES = [
-    ("preprocess.limit", [None, [10, 10]], [[100], [9, 10], [10, 9.0]], "quick"),
-    ("preprocess.validation", ["test", 10, 5000], ["train", 9, 10.0, None, True], "validate on"),
-    (
-        "train_mlp.epochs",
-        [1, 10_000],
-        [0, 10_001, 1.5, 1.0, "1", [1], True, None, {}],
-        "passes over the training images: a whole number from 1 to 10,000",
-    ),
-    (
-        "train_mlp.learning_rate",
-        [1e-9, 1, 100],
-        [0, -1, 100.5, math.nan, math.inf, "0.1", [0.1], True, None],
-        "step size of the optimizer: a number above 0, at most 100",
-    ),
-    ("train_mlp.schedule", ["cosine"], ["linear", 1], "falls to 0: constant or cosine"),
-    ("train_mlp.seed", [0, 2**32 - 1], [-1, 2**32], "random"),
-    ("threads", [1, 256], [0, 257, "2"], "threads of TensorFlow"),
-    (
-        "train_ae.noise_level",
-        [0, 0.4, [0, 0.8], [0.2, 0.2]],
-        [1.1, [-0.1, 0.5], [0, 0.4, 0.8], [0.4], "0.4", math.nan],
-        "a number from 0 to 1, or a list of 2, each a number from 0 to 1",
-    ),
-    ("train_ae.noise_level", [], [[0.5, 0.4]], "the range ends before it starts"),
-    ("sweep_l2.grid.factors", [], [[0.1, 0.1]], "a value stands twice"),
-    ("sweep_l2.grid.factors", [[0.1, 0]], [[], [2], ["0.1"], 0.1], "a number from 0 to 1"),
-]
-
-
-@pytest.mark.parametrize(("key", "good", "bad", "said"), RANGES)
-def test_value_stays_in_its_range(change, key, good, bad, said):
-    section = "train_mlp" if key == "threads" else key.rpartition(".")[0]
-    for value in good:
-        change(key, value)
-        assert getattr(read(section), key.rpartition(".")[2]) == value
-    for value in bad:
-        change(key, value)
-        line = refused(section)
-        assert line.startswith(f"{key} = ")
-        assert said in line
+@pytest.mark.parametrize("value", [0.4, [0, 0.8], 1])
+def test_right_value_is_taken(change, value):
+    """A whole number is a number; a union has all of its types."""
+    change("train_ae.noise_level", value)
+    assert read("train_ae").noise_level == value
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "section", "said"),
+    ("key", "value", "said"),
     [
-        ("  epochs: 10\n", "", "train_mlp", r"train_mlp\.epochs is missing: passes over"),
-        ("  epochs: 10\n", "  epochs: 010\n", "train_mlp", r'train_mlp\.epochs = "010": passes'),
+        ("train_mlp.epochs", 0, "0: Input should be greater than or equal to 1"),
+        ("train_mlp.epochs", 1.0, "1.0: Input should be a valid integer"),
+        ("train_mlp.epochs", "1", '"1": Input should be a valid integer'),
+        ("train_mlp.epochs", None, "null: Input should be a valid integer"),
+        ("train_cnn.dropout", 1.5, "1.5: Input should be less than 1"),
+        ("train_cnn.dropout", float("nan"), "NaN: Input should be a finite number"),
+        ("train_mlp.schedule", "linear", "\"linear\": Input should be 'constant' or 'cosine'"),
         (
-            "schedule",
-            "schedul: 1\n  schedule",
-            "train_mlp",
-            r"train_mlp\.schedul: no such parameter; there are learning_rate, schedule, ",
+            "preprocess.validation",
+            9,
+            "9: Input should be 'test'; or: Input should be greater than or equal to 10",
         ),
-        ("train_mlp:", "train_mpl:", "train_mlp", "train_mlp is missing: a section of params.yaml"),
-        ("threads: 1", "", "train_cnn", "threads is missing: threads of TensorFlow"),
-        ("threads: 1", "threads: 1\nthreads: 2", "preprocess", r"params\.yaml.*: .*duplicate key"),
-        ("train_mlp:", "train_mlp: [", "preprocess", r"params\.yaml, line \d+: did not find"),
-        ("  epochs: 10\n", "\tepochs: 10\n", "preprocess", r"params\.yaml, line \d+: found "),
+        ("train_ae.noise_level", [0.5, 0.4], "[0.5, 0.4]: Value error, the range ends before it"),
+        ("sweep_l2.grid.factors", [0.1, 0.1], "[0.1, 0.1]: Value error, a value stands twice"),
+        ("sweep_l2.grid.factors", [], "[]: List should have at least 1 item"),
+        ("eval_noise.classifier", "../cnn", '"../cnn": String should match pattern'),
     ],
 )
-def test_key_section_or_file_that_is_wrong_is_named(edit, old, new, section, said):
-    edit(old, new)
-    assert re.match(said, refused(section))
+def test_wrong_value_is_refused_with_its_key(change, key, value, said):
+    change(key, value)
+    assert refuse(key.rpartition(".")[0]).startswith(f"{key} = {said}")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "new", "section", "said"),
+    [
+        (
+            r"(train_mlp:(?:.|\n)*?)  epochs: .*\n",
+            r"\1",
+            "train_mlp",
+            "train_mlp.epochs: Field req",
+        ),
+        (r"epochs: .*", "epochs: 010", "train_mlp", 'train_mlp.epochs = "010": Input should be'),
+        (r"(train_mlp:\n)", r"\1  rate: 1\n", "train_mlp", "train_mlp.rate = 1: Extra inputs are"),
+        (r"train_mlp:", "train_mpl:", "train_mlp", "train_mlp is missing: a section of params.y"),
+        (r"\nthreads: .*", "", "train_cnn", "threads: Field required"),
+        (r"\nthreads: .*", r"\nthreads: 0", "train_cnn", "threads = 0: Input should be greater"),
+        (r"\n(threads: .*)", r"\n\1\n\1", "preprocess", r"params.yaml: .*duplicate key"),
+        (r"train_mlp:", "train_mlp: [", "preprocess", r"params.yaml: .*did not find .* line \d"),
+        (r"(train_mlp:\n)", r"\1  threads: 2\n", "train_mlp", "train_mlp.threads: not in this sec"),
+        (r"(?s).*", "", "preprocess", "preprocess is missing: a section of params.yaml"),
+    ],
+)
+def test_wrong_key_section_or_file_is_named(tmp_path, monkeypatch, pattern, new, section, said):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    changed = re.sub(pattern, new, f"\n{text}", count=1)
+    assert changed != f"\n{text}"
+    Path("params.yaml").write_text(changed, encoding="utf-8")
+    assert re.match(said, refuse(section))
     Path("params.yaml").unlink()
-    assert refused(section) == "params.yaml is missing; restore it: git checkout params.yaml"
+    assert re.match("params.yaml: .*No such file", refuse(section))
 
 
-def test_all_stages_are_checked_at_once(edit, change):
-    edit("threads: 1", "threads: 1")
-    assert list(check_params.check_stages()) == []
-    edit("threads: 1", "threads: 0")
-    [line] = set(check_params.check_stages())
-    assert line.startswith("threads = 0: ")
-    change("preprocess.limit", [100, 20])
-    assert list(check_params.check_limit(read_file())) == []
-    change("preprocess.limit", [100, 3])
-    [line] = check_params.check_limit(read_file())
-    assert line.startswith("eval_noise.examples = 3: preprocess.limit allows 3 test images")
-
-
-def test_help_explains_every_parameter(monkeypatch, capsys):
-    script = ROOT / "stages/train_cnn.py"
-    monkeypatch.chdir("/")
-    monkeypatch.setattr(sys, "argv", [str(script), "--help"])
-    with pytest.raises(SystemExit, match="0"):
-        runpy.run_path(str(script), run_name="__main__")
-    text = capsys.readouterr().out
-    section = read_yaml(ROOT / "params.yaml")["train_cnn"]
-    assert all(f"  {name}: " in text for name in ["threads", *(f"train_cnn.{n}" for n in section)])
-
-
-@pytest.fixture
-def project(tmp_path):
-    """Copy what a stage needs into a folder of its own; run `preprocess`, the quickest, there."""
-    shutil.copytree(ROOT / "stages", tmp_path / "stages")
+def test_all_stages_are_checked_at_once(tmp_path, monkeypatch, capsys):
+    """Wrong values of several stages, one of which several share: a line for each."""
+    monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    (tmp_path / "data").mkdir()
-
-    def run(*arguments, change=("", ""), **options):
-        params = tmp_path / "params.yaml"
-        params.write_text(params.read_text(encoding="utf-8").replace(*change), encoding="utf-8")
-        command = [sys.executable, tmp_path / "stages/preprocess.py", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd="/", **options)
-
-    return run
-
-
-def test_stage_that_a_user_stops_or_misleads_ends_in_one_line(project, tmp_path):
-    wrong = project(change=("validation: test", "validation: tset"))
-    assert re.fullmatch(r'error: preprocess\.validation = "tset": .*\n', wrong.stderr)
-    assert wrong.returncode == 2
-    argument = project("--seed=1", change=("tset", "test"))
-    said = "error: --seed=1: no argument of this script; values stand in params.yaml\n"
-    assert (argument.returncode, argument.stderr) == (2, said)
-    missing = project()
-    assert missing.returncode == 1
-    assert re.fullmatch(r"error: preprocess: data.raw.train-images-\S+: .*\n", missing.stderr)
-    assert not (tmp_path / "data/processed").exists()
+    check_params.main()
+    content = read_file()
+    content["threads"] = content["train_cnn"]["shift"] = content["sweep_l2"]["grid"]["factors"] = -1
+    with Path("params.yaml").open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(content, file)
+    with pytest.raises(SystemExit, match="2"):
+        check_params.main()
+    lines = capsys.readouterr().err.splitlines()
+    found = {re.match(r"error: (\S+) = -1: Input should be ", line)[1] for line in lines}
+    assert found == {"threads", "train_cnn.shift", "sweep_l2.grid.factors"}
+    assert len(lines) == len(found)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes with names")
-def test_interrupted_stage_ends_in_one_line(project, tmp_path):
-    """It waits for its file, which is a pipe that nobody writes into."""
-    pipe = tmp_path / "data/raw/train-images-idx3-ubyte"
-    pipe.parent.mkdir()
-    os.mkfifo(pipe)
-    command = [sys.executable, tmp_path / "stages/preprocess.py"]
-    with (
-        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as waiting,
-        pipe.open("wb"),
-    ):
-        time.sleep(1)  # the pipe is open, but Python may not read yet: it would miss the signal
-        waiting.send_signal(signal.SIGINT)
-        _, said = waiting.communicate(timeout=60)
-    assert said == "error: preprocess: interrupted; repeat the command\n"
-    assert waiting.returncode != 0
+def test_images_in_the_figures_must_be_within_the_limit(change):
+    last = max(read_yaml(ROOT / "params.yaml")["eval_noise"]["examples"])
+    change("preprocess.limit", [100, max(10, last + 1)])
+    assert list(check_params.check_limit(read_file())) == []
+    change("preprocess.limit", [100, last])
+    [line] = check_params.check_limit(read_file())
+    assert line.startswith(f"eval_noise.examples = {last}: preprocess.limit allows {last} test")
+
+
+@pytest.mark.parametrize("section", CLASSES)
+def test_help_lists_every_parameter(section, monkeypatch, capsys):
+    found = CLASSES[section]
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["stage.py", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        found.load()
+    listed = re.findall(r"^  (\S+): \S", capsys.readouterr().out.partition("parameters:")[2], re.M)
+    content, last = find_holder(read_yaml(ROOT / "params.yaml"), section)
+    keys = [f"{section}.{name}" for name in content[last]]
+    keys += [*found.shared, *(f"--{name}" for name in found.arguments)]
+    assert sorted(listed) == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], r"error: preprocess\.seed = -1: Input should be .*\n"),
+        (["--seed=1"], r"(?s)usage: .*unrecognized arguments: --seed=1\n"),
+    ],
+)
+def test_stage_with_wrong_parameters_ends_with_code_2(
+    change, monkeypatch, tmp_path, capsys, arguments, said
+):
+    change("preprocess.seed", -1)
+    monkeypatch.setattr("common.params.PROJECT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["stages/preprocess.py", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        CLASSES["preprocess"].load()
+    assert re.fullmatch(said, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyboardInterrupt(), "interrupted; repeat the command"),
+        (
+            FileNotFoundError(2, "No such file or directory", "data/raw/x"),
+            "data/raw/x: No such file or directory; correct that, then repeat the command",
+        ),
+    ],
+)
+def test_stage_that_a_user_stops_or_misleads_ends_in_one_line(monkeypatch, capsys, error, said):
+    monkeypatch.setattr(sys, "argv", ["stages/preprocess.py"])
+    sys.excepthook(type(error), error, None)
+    assert capsys.readouterr().err == f"error: preprocess: {said}\n"
