@@ -30,15 +30,13 @@ def folder(tmp_path, monkeypatch):
     return folder
 
 
-def test_side_and_number_of_classes_are_those_of_the_arrays(folder):
+@pytest.mark.parametrize(("side", "classes"), [(28, 10), (14, 5)])
+def test_side_and_number_of_classes_are_those_of_the_arrays(folder, side, classes):
+    np.save(folder / "images.npy", IMAGES[:, :side, :side])
+    np.save(folder / "labels.npy", LABELS[:, :classes])
     images, labels = data.load("train")
-    np.testing.assert_array_equal(images, IMAGES)
-    np.testing.assert_array_equal(labels, LABELS)
-    np.save(folder / "images.npy", IMAGES[:, :14, :14])
-    np.save(folder / "labels.npy", LABELS[:, :5])
-    images, labels = data.load("train")
-    assert images.shape == (5, 14, 14, 1)
-    assert labels.shape == (5, 5)
+    np.testing.assert_array_equal(images, IMAGES[:, :side, :side])
+    np.testing.assert_array_equal(labels, LABELS[:, :classes])
 
 
 @pytest.mark.parametrize(
@@ -46,12 +44,9 @@ def test_side_and_number_of_classes_are_those_of_the_arrays(folder):
     [
         ("images", end_with(IMAGES, np.nan), "not images"),
         ("images", end_with(IMAGES, 2), "not images"),
-        ("labels", end_with(LABELS, 0.5), "one-hot"),
         ("labels", end_with(LABELS, 1), "one-hot"),
-        ("images", np.float32(1), "cannot be read"),
         ("images", IMAGES[:, :14], "not images"),
         ("images", IMAGES[:4], "not images"),
-        ("images", IMAGES[:0], "not images"),
         ("labels", np.array([{}], object), "cannot be read"),
         ("images", b"", "cannot be read"),
         ("labels", None, "cannot be read"),
@@ -77,3 +72,12 @@ def test_numbers_have_six_digits_and_lines_end_the_same_everywhere(tmp_path):
     assert path.read_bytes() == b"epoch,loss\n1,0.333333\n2,1e-07\n"
     with pytest.raises(ValueError, match="JSON"):
         data.write_json(path, {"loss": math.nan})
+
+
+def test_what_is_written_changes_no_file_that_is_linked_to_it(tmp_path):
+    """DVC may link results to its cache."""
+    cached, path = tmp_path / "cached", tmp_path / "results.json"
+    cached.write_text("old")
+    path.hardlink_to(cached)
+    data.write_json(path, {"loss": 1.0})
+    assert cached.read_text() == "old"
