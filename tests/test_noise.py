@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from common.noise import NoiseParams, add_noise, add_noise_to_batch, salt_and_pepper
+from common.noise import add_noise, add_noise_to_batch, salt_and_pepper
 
 GREY = np.full((100, 28, 28, 1), 0.5, np.float32)
 
@@ -43,20 +43,20 @@ def test_higher_level_changes_the_same_pixels_and_more(one, other, seed):
 
 
 @pytest.mark.parametrize(
-    ("way", "low", "high", "skew"),
+    ("generator", "low", "high", "skew"),
     [("once", 0.4, 0.4, 1), ("threefry", 0.0, 0.8, 1), ("philox", 0.1, 1.0, 3)],
 )
-def test_noise_for_training_has_levels_in_the_range(tensorflow, way, low, high, skew):
+def test_noise_for_training_has_levels_in_the_range(tensorflow, generator, low, high, skew):
     """Drawn once, or in every epoch with the generators that the autoencoder and the CNN use."""
     grey = np.full((2000, 28, 28, 1), 0.5, np.float32)
     params = SimpleNamespace(noise_range=(low, high), noise_skew=skew, seed=1)
 
-    @tensorflow.function(jit_compile=way == "threefry")  # XLA compiles the autoencoder
+    @tensorflow.function(jit_compile=generator == "threefry")  # XLA compiles the autoencoder
     def add_noise_in_epoch(images, seed):
-        return add_noise_to_batch(way, params, images, seed)
+        return add_noise_to_batch(generator, params, images, seed)
 
     def season(step):
-        if way == "once":
+        if generator == "once":
             return add_noise(grey, params, f"split {step}")
         return add_noise_in_epoch(grey, tensorflow.constant([1, step])).numpy()
 
@@ -73,14 +73,3 @@ def test_noise_for_training_has_levels_in_the_range(tensorflow, way, low, high, 
     assert np.mean(noisy == 0) == pytest.approx(np.mean(noisy == 1), abs=5 / np.sqrt(noisy.size))
     np.testing.assert_array_equal(noisy, season(2))
     assert (noisy != season(3)).mean() > 0.1
-
-
-def test_noise_drawn_once_is_the_same_for_rows_of_pixels_and_a_level_is_a_range_of_itself():
-    level, levels = (
-        NoiseParams(noise_level=level, noise_skew=1, noise_drawn="once")
-        for level in (0.4, [0, 0.8])
-    )
-    assert (level.noise_range, levels.noise_range) == ((0.4, 0.4), (0, 0.8))
-    params = SimpleNamespace(noise_range=levels.noise_range, noise_skew=1, seed=0)
-    noisy, rows = (add_noise(images, params, "train") for images in (GREY, GREY.reshape(-1, 784)))
-    np.testing.assert_array_equal(noisy.reshape(rows.shape), rows)
