@@ -117,18 +117,3 @@ def test_a_ninth_stage_needs_no_other_edit(study):
     (folder / "dvc.yaml").write_text(text, encoding="utf-8")
     assert find_run(follow(study, "make repro")) == ["train_wide", "eval_noise", "report"]
     assert "Wide CNN" in (folder / "report.md").read_text(encoding="utf-8")
-
-
-def test_networks_open_in_a_script_of_ones_own(module_study):
-    [script] = read_blocks(ROOT / "docs/networks.md", "In a script of your own", "python")
-    output = module_study.run("python", "-c", script).stdout
-    assert re.match(r"read right: 0\.\d+\n.* 96 numbers; .* \(28, 28\)\n", output)
-
-
-def test_a_look_inside_a_training_step(study):
-    heading = "Stop inside a training step"
-    for edit in read_blocks(ROOT / "docs/networks.md", heading, "diff"):
-        apply(edit, study.folder / "stages/common/training.py")
-    [commands] = read_blocks(ROOT / "docs/networks.md", heading)
-    assert len(re.findall("^batch loss ", follow(study, commands), re.M)) == 2 * 8
-    assert study.status() == {}
