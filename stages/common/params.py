@@ -101,7 +101,7 @@ class Params(BaseModel):
         lines = []
         for name, said in messages.items():
             value = f" = {json.dumps(values[name], default=str)}" if name in values else ""
-            lines.append(f"{cls.name_key(name)}{value}: {'; or: '.join(said)}")
+            lines.append(f"{cls.name_key(name)}{value}: {'; or: '.join(dict.fromkeys(said))}")
         raise ParamsError(*lines)
 
     @classmethod
