@@ -234,11 +234,15 @@ def pytest_sessionstart(session) -> None:
         pytest.exit(reason, returncode=1)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items) -> None:
     """Test first what needs the finished study, and the files with the longest tests first.
 
     One process makes the study. The others start further back, with what does not need it.
     """
+    for item in items:
+        if not {"finished_study", "project_copy", "browser"}.isdisjoint(item.fixturenames):
+            item.add_marker("heavy")
     items.reverse()
     items.sort(key=lambda item: "finished_study" not in item.fixturenames)
 

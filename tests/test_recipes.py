@@ -17,5 +17,7 @@ def list_keys(values: dict, start: str = "") -> set[str]:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_has_the_keys_of_params(name):
-    recipe, params = read_yaml(ROOT / "recipes" / name), read_yaml(ROOT / "params.yaml")
-    assert list_keys(recipe) == list_keys(params)
+    """A reader's own stage may have added a section to params.yaml."""
+    recipe = list_keys(read_yaml(ROOT / "recipes" / name))
+    assert recipe == list_keys(read_yaml(ROOT / "recipes/published.yaml"))
+    assert recipe <= list_keys(read_yaml(ROOT / "params.yaml"))
