@@ -7,17 +7,13 @@ import pytest
 from conftest import ROOT, read_yaml
 
 
-def read_results() -> dict:
-    """Return the committed numbers, by name; none where nothing was committed yet."""
-    path = ROOT / "plots/report/results.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
 def find_difference() -> str:
     """Say what is not as published: a value of params.yaml, or a network that was trained."""
     if read_yaml(ROOT / "params.yaml") != read_yaml(ROOT / "recipes/published.yaml"):
         return "params.yaml is not recipes/published.yaml"
-    results, numbers = read_results(), pd.read_csv(ROOT / "published/numbers.csv")
+    path = ROOT / "plots/report/results.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    numbers = pd.read_csv(ROOT / "published/numbers.csv")
     for row in numbers[numbers.measure == "parameters"].itertuples():
         trained = results.get(f"compared.{row.name}.this_run")
         if trained != row.published:

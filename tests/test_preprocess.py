@@ -5,38 +5,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
 
 import preprocess
 from common import data
-from fetch import NAMES, make_idx
+from fetch import make_idx
 from preprocess import PreprocessParams, hold_out, read_idx
 
-# The same file for all examples: each is written anew.
-same_folder = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-
-@same_folder
-@given(arrays(np.uint8, array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=6)), st.data())
-def test_written_array_is_read_again_and_no_part_of_it(tmp_path, values, drawn):
+@pytest.mark.parametrize("content", [make_idx(np.eye(3, dtype=np.uint8))[:-1], b"<html>"])
+def test_file_that_is_cut_short_or_no_idx_is_refused(tmp_path, content):
     path = tmp_path / "file"
-    content = make_idx(values)
     path.write_bytes(content)
-    np.testing.assert_array_equal(read_idx(path), values)
-    path.write_bytes(content[: drawn.draw(st.integers(0, len(content) - 1))])
-    with pytest.raises(SystemExit, match="file: "):
+    with pytest.raises(SystemExit, match="file: not an IDX file"):
         read_idx(path)
 
 
-@pytest.mark.parametrize("count", [1, 333, 1449])
-def test_hold_out_takes_every_class_in_proportion(count):
+def test_hold_out_takes_every_class_in_proportion():
     labels = np.repeat(np.arange(10), range(100, 200, 10))  # 100 zeros to 190 nines: 1450
-    mask, again, other = (hold_out(labels, count, seed) for seed in (1, 1, 2))
+    mask, again, other = (hold_out(labels, 333, seed) for seed in (1, 1, 2))
     held = np.bincount(labels[mask], minlength=10)
-    assert held.sum() == count
-    assert np.abs(held - np.bincount(labels) * count / len(labels)).max() < 1
+    assert held.sum() == 333
+    assert np.abs(held - np.bincount(labels) * 333 / len(labels)).max() < 1
     np.testing.assert_array_equal(mask, again)
     assert (mask != other).any()
     with pytest.raises(SystemExit, match=r"^error: preprocess.validation = 1450: there are 1450 t"):
@@ -59,9 +48,8 @@ def run(tmp_path, monkeypatch):
             images = files.get(f"{kind}_images", make_shades(count, side))
             labels = files.get(f"{kind}_labels", np.arange(count) % classes + first)
             Path(f"data/raw/{kind}-images-idx3-ubyte").write_bytes(make_idx(images))
-            Path(f"data/raw/{kind}-labels-idx1-ubyte").write_bytes(
-                make_idx(labels.astype(np.uint8))
-            )
+            content = make_idx(labels.astype(np.uint8))
+            Path(f"data/raw/{kind}-labels-idx1-ubyte").write_bytes(content)
         values = {"validation": "test", "limit": None, "seed": 0} | (params or {})
         preprocess.main(PreprocessParams(**values))
         found = {}
@@ -79,11 +67,9 @@ def run(tmp_path, monkeypatch):
 
 def test_each_protocol_takes_its_images(run):
     train, test = list(range(40)), list(range(20))
-    few = run(side=14, classes=16, params={"limit": [12, 10]})
-    assert few["train"] == list(range(12)), "though few images show few classes"
     assert run() == {"train": train, "validation": test, "test": test}
-    limited = run(params={"limit": [15, 10]})
-    assert limited == {"train": train[:15], "validation": test[:10], "test": test[:10]}
+    limited = run(side=14, classes=16, params={"limit": [12, 10]})  # images of twelve classes
+    assert limited == {"train": train[:12], "validation": test[:10], "test": test[:10]}
     honest = run(params={"validation": 10})
     assert sorted(honest["train"] + honest["validation"]) == train
     assert sorted(shade % 10 for shade in honest["validation"]) == list(range(10))
@@ -92,50 +78,29 @@ def test_each_protocol_takes_its_images(run):
     assert sizes == {"training_images": 30, "validation_images": 10, "test_images": 20}
 
 
-@pytest.mark.parametrize(("first", "classes"), [(1, 26), (254, 2)])
-def test_labels_need_not_begin_at_0(run, first, classes):
+def test_labels_need_not_begin_at_0(run):
     """EMNIST's letters run from 1 to 26; 255 is the last that a byte holds."""
-    assert len(run(classes=classes, first=first)["train"]) == 40
+    assert len(run(classes=2, first=254)["train"]) == 40
 
 
 IMAGES, LABELS = make_shades(40, 28), np.zeros(40, np.uint8)
-TRAIN_IMAGES, TRAIN_LABELS, _, TEST_LABELS = (f"data/raw/{name}" for name in NAMES)
+SIDE_14 = make_shades(20, 14)
+EMPTY = {"train_images": IMAGES[:0], "train_labels": LABELS[:0]}
+SWAPPED = {"train_images": LABELS, "train_labels": IMAGES}
 
 
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        (
-            {"train_images": IMAGES[:39]},
-            f"{TRAIN_IMAGES} has 39 images, {TRAIN_LABELS} 40 labels",
-        ),
-        (
-            {"train_images": IMAGES[:0], "train_labels": LABELS[:0]},
-            f"{TRAIN_IMAGES} has 0 images, {TRAIN_LABELS} 0 labels",
-        ),
-        ({"train_images": IMAGES[:, :, :14]}, f"{TRAIN_IMAGES}: its shape is (40, 28, 14); "),
-        (
-            {"train_images": np.zeros((40, 28, 28, 3), np.uint8)},
-            f"{TRAIN_IMAGES}: its shape is (40, 28, 28, 3); grey, square images are needed",
-        ),
-        (
-            {"train_images": LABELS, "train_labels": IMAGES},
-            f"{TRAIN_LABELS}: its shape is (40, 28, 28); labels are a row of numbers",
-        ),
-        (
-            {"t10k_images": make_shades(20, 14)},
-            "data/raw: training images of (28, 28) pixels, test images of (14, 14)",
-        ),
-        (
-            {"t10k_labels": np.arange(20)},
-            f"{TEST_LABELS}: no training image has label 10",
-        ),
+        ({"train_images": IMAGES[:39]}, r".*-images-\S+ has 39 images, .*-labels-\S+ 40 labels"),
+        (EMPTY, r".*-images-\S+ has 0 images, .*-labels-\S+ 0 labels"),
+        ({"train_images": IMAGES[:, :, :14]}, r".*-images-\S+: its shape is \(40, 28, 14\); "),
+        (SWAPPED, r".*-labels-\S+: its shape is \(40, 28, 28\); labels are a row of numbers"),
+        ({"t10k_images": SIDE_14}, r"training images of \(28, 28\) .* images of \(14, 14\)"),
+        ({"t10k_labels": np.arange(20)}, "t10k-labels-.*: no training image has label 10"),
     ],
 )
 def test_files_that_do_not_belong_together_are_refused(run, files, said):
-    with pytest.raises(SystemExit) as refusal:
+    with pytest.raises(SystemExit, match=f"^error: data/raw.*{said}.*; correct the files that"):
         run(**files)
-    line = str(refusal.value)
-    assert line.startswith(f"error: {said}")
-    assert line.endswith("; correct the files that fetch.sources names")
     assert not Path("data/processed").exists()

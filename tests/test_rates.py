@@ -45,21 +45,6 @@ def test_class_without_images_has_no_rate():
     assert set(noise_findings(nothing).values()) == {None}
 
 
-@pytest.mark.parametrize(
-    ("rates", "level"),
-    [
-        ([0.9, 0.8, 0.7], None),
-        ([0.9, 0.6, 0.4], 0.75),
-        ([0.9, 0.5, 0.4], 0.5),
-        ([0.4, 0.9, 0.4], 0.0),
-        ([], None),
-    ],
-)
-def test_level_of_one_half_is_interpolated(rates, level):
-    series = pd.Series(rates, index=[0.0, 0.5, 1.0][: len(rates)], dtype=float)
-    assert crossing(series) == pytest.approx(level)
-
-
 def test_clear_lead_is_two_deviations_and_not_at_level_1():
     curve = pd.DataFrame(
         {
@@ -83,5 +68,6 @@ def test_findings_say_where_denoising_helps():
         "helps_to": 0.6,
         "half_at": pytest.approx(0.713, abs=1e-3),
     }
+    assert crossing(pd.Series([0.4, 0.9], [0.0, 0.5])) == 0.0, "the first level that is measured"
     nowhere = make_all_kinds([(0.1, [80, 81])])
     assert set(noise_findings(noise_curve(nowhere)).values()) == {None}
