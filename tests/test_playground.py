@@ -465,6 +465,7 @@ def test_browser_of_2021_loses_nothing(browser, drawing_page, networks):
     with without_newer_things(browser):
         visit(browser, drawing_page)
         assert browser.execute_script("return typeof Float16Array") == "undefined"
+        assert not find_all(browser, ".needs")[0].is_displayed()
         assert sentences(browser) == []
         assert names(browser) == {"CNN", "Perceptron"}
         draw(browser, SEVEN)
@@ -496,3 +497,14 @@ def test_page_is_written_for_browsers_of_2021(name):
             found = [line for line in lines if re.search(NEWER[name], line)]
             found = [line for line in found if not line.strip().startswith("//")]
             assert found == [], path.name
+
+
+def test_page_without_javascript_says_what_it_needs(browser, drawing_page):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    visit(browser, drawing_page)
+    needs, playground = find_all(browser, ".needs, .playground")
+    seen = needs.is_displayed(), playground.is_displayed()
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert seen == (True, False)
+    for oldest in ("Chrome or Edge 96", "Firefox 94", "Safari 15"):
+        assert oldest in needs.text

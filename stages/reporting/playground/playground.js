@@ -64,6 +64,7 @@ function ink(pen, stroke) {
   pen.stroke();
 }
 
+const checkbox = find("[type=checkbox]");
 const pen = takePen(find(".sheet canvas"), CELL);
 const finePen = takePen(document.createElement("canvas"), FINE);
 let strokes = [];
@@ -71,7 +72,7 @@ let sample = null; // the test image that lies there instead
 
 function readDrawing() {
   if (sample) return sample;
-  const isFitted = strokes.length > 0 && find("[type=checkbox]").checked;
+  const isFitted = strokes.length > 0 && checkbox.checked;
   finePen.clearRect(0, 0, SIDE, SIDE);
   for (const stroke of isFitted ? fit(strokes) : strokes) ink(finePen, stroke);
   const { data: bytes } = finePen.getImageData(0, 0, SIDE * FINE, SIDE * FINE);
@@ -225,12 +226,10 @@ const inside = views.filter(([, , index]) => index >= 0).map(([title, steps, ind
   const [height, width, channels] = steps[index].output;
   const gap = height * width > 1 ? 1 : 0;
   const across = Math.ceil(Math.sqrt(2 * channels));
-  const canvas = document.createElement("canvas");
+  const [canvas, figure] = ["canvas", "figure"].map((kind) => document.createElement(kind));
   canvas.width = across * (width + gap);
   canvas.height = Math.ceil(channels / across) * (height + gap);
-  const figure = document.createElement("figure");
-  const count = gap ? `${channels} of ${height} × ${width}` : `${channels} numbers`;
-  figure.append(canvas, `${title}, ${count}`);
+  figure.append(canvas, `${title}, ${channels} ${gap ? `of ${height} × ${width}` : "numbers"}`);
   find("details .images").append(figure);
   return (image) => {
     const values = run({ steps: steps.slice(0, end) }, image).map(Math.abs);
@@ -318,7 +317,13 @@ findAll(section, ".samples button").forEach((button, index) => {
 });
 find(".clear").onclick = () => begin();
 find(".again").onclick = drawNoise;
-find("[type=checkbox]").onchange = refresh;
+checkbox.onchange = () => {
+  // What is scaled has another width in the image than on the sheet: there a thin one shows most.
+  pen.lineWidth = checkbox.checked ? PEN / 2 : PEN;
+  if (!sample) pen.clearRect(0, 0, SIDE, SIDE);
+  for (const stroke of strokes) ink(pen, stroke);
+  refresh();
+};
 find("details").ontoggle = refresh;
 
 // The page has another slider of the noise level; both follow this event.
@@ -333,6 +338,8 @@ document.addEventListener("noiselevel", ({ detail: level }) => {
 });
 
 section.hidden = false;
+document.querySelector(".needs").hidden = true;
+checkbox.onchange();
 showCursor();
 findAll(section, ".samples button")[1 % samples.length].click();
 
