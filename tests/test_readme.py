@@ -85,8 +85,9 @@ def test_commands_exist_and_take_their_options():
     checked = set()
     for page in PAGES:
         text = page.read_text(encoding="utf-8").replace("\\\n", "")
-        blocks = re.findall(r"^```\n(.*?)^```", text, re.M | re.S)
-        for line in "".join(blocks).splitlines():
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)
+        commands = "".join(block for language, block in blocks if not language)
+        for line in commands.splitlines():
             match shlex.split(line, comments=True):
                 case ["make", *words]:
                     Project(ROOT).run("make", "--dry-run", "--old-file", "environment", *words)
