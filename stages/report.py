@@ -15,6 +15,8 @@ from reporting import page, results, tables
 from reporting.inputs import Study, read_study
 from reporting.playground import pack
 
+LABELS = {"cnn": "CNN", "mlp": "Perceptron"}  # what the page calls its classifiers
+
 
 class ReportParams(Params):
     """Parameters of the report: what the images show."""
@@ -64,9 +66,12 @@ def remove_other_cells(cells: dict[str, tuple]) -> None:
 def pack_page(study: Study) -> dict[str, dict]:
     """Pack what the page's playground and reading test need."""
     report, models = study.parameters["report"], study.models
-    classifiers = {"CNN": models["cnn"], "Perceptron": models["mlp"]}
+    classifiers = {label: models[name] for name, label in LABELS.items()}
+    if report["dataset"] == "MNIST":
+        classifiers["CNN trained on noise"] = networks.load("robust_cnn", Path("measured"))
     curve = noise_curve(study.counts)
-    reader = study.parameters["eval_noise"]["classifier"].replace("cnn", "CNN")
+    name = study.parameters["eval_noise"]["classifier"]
+    reader = LABELS.get(name, name)
     curves = {reader: curve.noisy, f"{reader} after denoising": curve.denoised}
     images, labels, classes = study.images, study.labels, study.classes
     return {

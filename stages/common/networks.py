@@ -46,12 +46,12 @@ def save(model, name: str) -> None:
         complete.replace(FOLDER / f"{name}.keras")
 
 
-def load(name: str):
-    """Load models/NAME.keras, compiled.
+def load(name: str, folder: Path = FOLDER):
+    """Load NAME.keras of a folder, compiled.
 
     Ends the process with one line where that is no network.
     """
-    path = FOLDER / f"{name}.keras"
+    path = folder / f"{name}.keras"
     try:
         return _read(path)
     except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
