@@ -60,7 +60,10 @@ def schedule_rate(params: TrainingParams, images: int):
 
 
 def make_sgd(params: ClassifierParams, images: int):
-    """Return a classifier's optimizer for `images` training images."""
+    """Return a classifier's optimizer: SGD with Nesterov's momentum.
+
+    `images` is the number of training images.
+    """
     rate = schedule_rate(params, images)
     return keras.optimizers.SGD(rate, params.momentum, nesterov=True)
 
@@ -98,7 +101,7 @@ def train_classifier(
 def train(
     model, training, validation, *, batch_size: int, epochs: int, seed: int, augment=None
 ) -> pd.DataFrame:
-    """Train a compiled network in place; return its history, a row an epoch.
+    """Train a compiled network in place; return a row for each epoch.
 
     `training` and `validation` are (inputs, targets), float32, images along the first axis. The
     training images are shuffled in every epoch, from `seed`. `augment` changes the inputs of each
