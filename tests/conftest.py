@@ -91,7 +91,7 @@ class Project:
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "--all")
-        self.run("git", "commit", "--quiet", "--message", message)
+        self.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
 
     @property
     def parameters(self) -> dict:

@@ -65,7 +65,7 @@ def test_verbs_of_dvc_change_the_lines_that_they_concern(project_copy):
     assert count_lines(project_copy, "HEAD") == {}
     value = ("--set-param", "train_cnn.dropout=0.4")
     project_copy.run("dvc", "exp", "run", "--queue", "--name", "less", *value)
-    assert count_lines(project_copy, "HEAD", "refs/exps/stash")["params.yaml"] == ("1", "1")
+    assert count_lines(project_copy, "HEAD", "refs/exps/celery/stash")["params.yaml"] == ("1", "1")
 
 
 def count_lines(project, *revisions: str) -> dict[str, tuple[str, str]]:

@@ -60,7 +60,7 @@ def one_line(done: subprocess.CompletedProcess) -> str:
 
 def find_system_dependent(call: ast.Call) -> set[str]:
     """Return what a call leaves to the system: an encoding, line ends, a shell."""
-    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    name = getattr(call.func, "attr", "open" if ast.unparse(call.func) == "open" else "")
     given = {keyword.arg for keyword in call.keywords}
     written = ast.unparse(call)
     is_text = not re.search("'[rwa]b'|devnull", written)
