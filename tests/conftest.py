@@ -247,20 +247,6 @@ def pytest_collection_modifyitems(items) -> None:
     items.sort(key=lambda item: "finished_study" not in item.fixturenames)
 
 
-@pytest.fixture(scope="session")
-def current_results() -> None:
-    """Skip a test of the committed results where they do not belong to the code."""
-    if old := find_out_of_date():
-        pytest.skip(f"results are out of date ({', '.join(old)}): make repro")
-
-
-@pytest.fixture(scope="session")
-def published_recipe(current_results) -> None:
-    """Skip a test of what holds of the published recipe where params.yaml is another."""
-    if read_yaml(ROOT / "params.yaml") != read_yaml(ROOT / "recipes/published.yaml"):
-        pytest.skip("params.yaml is not the published recipe")
-
-
 @pytest.fixture
 def project_copy(tmp_path) -> Project:
     """Copy this project as it is now, changes that are not committed included."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ADD_REMOTE, ROOT, Project, link_environment
+from published import only_published
 from test_readme import read_blocks
 
 DATA = ["fetch", "preprocess"]
@@ -121,7 +122,8 @@ def test_a_release_of_old_results_is_refused(study):
     assert not (study.folder / "remote").exists()
 
 
-def test_committed_networks_belong_to_the_committed_code(published_recipe, project_copy):
+@only_published
+def test_committed_networks_belong_to_the_committed_code(project_copy):
     """In a copy without DVC's cache, they come from remote/."""
     networks = [out for out in read_outputs(project_copy) if out.startswith("models/")]
     project_copy.run(*ADD_REMOTE)
