@@ -6,28 +6,27 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from conftest import ROOT, Project
 from ruamel.yaml import YAML
 
+import report
 import train_ae
 import train_cnn
 import train_mlp
 from common.data import write_csv, write_json
+from common.rates import KINDS
 
-KINDS = ["noisy", "filtered", "denoised"]
 
-
-def made_up_project(
-    folder: Path, recipe: str = "published", images: int = 60, **changes
-) -> Project:
-    """Write a project with a recipe of recipes/, some of its parameters changed.
+def made_up_project(folder: Path, images: int = 60, **changes) -> Project:
+    """Write a project with the published recipe, some of its parameters changed.
 
     The test has `images` images, with labels that take turns.
     """
     for name in "stages", "published", "measured", "recipes":
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "versions.txt", folder)
-    shutil.copy2(ROOT / f"recipes/{recipe}.yaml", folder / "params.yaml")
+    shutil.copy2(ROOT / "recipes/published.yaml", folder / "params.yaml")
     project = Project(folder)
     project.change(**changes)
     classes = len(project.parameters["report"]["classes"] or range(10))
@@ -82,20 +81,15 @@ def write_noise(folder: Path, params: dict) -> None:
     for level, (better, kind) in itertools.product(params["noise_levels"], enumerate(KINDS)):
         context = {"noise_level": level, "kind": kind}
         for draw in range(params["draws"] if level else 1):
-            recognised = (
-                (images * max(0.1, 1 - level ** (better + 1) - draw / 50)).round().astype(int)
-            )
+            rate = max(0.1, 1 - level ** (better + 1) - draw / 50)
+            recognised = (images * rate).round().astype(int)
             counts = {"label": range(len(images)), "images": images, "recognised": recognised}
             answered = recognised.copy()
             answered[-1] += images.sum() - recognised.sum()  # all others: the last class
             rates.append(pd.DataFrame({"draw": draw, **context, **counts, "answered": answered}))
             likeness.append({"draw": draw, **context, "ssim": 1 - level, "psnr": 10 - 10 * level})
-        read = {
-            "image": params["examples"],
-            "actual": 1,
-            "predicted": np.arange(len(params["examples"])) % 2,
-        }
-        examples.append(pd.DataFrame({**context, **read, "probability": 0.5}))
+        read = pd.DataFrame({"image": params["examples"], "actual": 1, "probability": 0.5})
+        examples.append(read.assign(**context, predicted=read.index % 2))
     write_csv(folder / "plots/eval_noise/rates.csv", pd.concat(rates))
     write_csv(folder / "plots/eval_noise/reconstruction.csv", pd.DataFrame(likeness))
     write_csv(folder / "plots/eval_noise/examples.csv", pd.concat(examples))
@@ -120,6 +114,13 @@ def write_networks(folder: Path, classes: int) -> None:
         model.save(models / f"{name}.keras")
 
 
-def read_results(folder: Path) -> dict:
+def render(project: Project) -> None:
+    """Make the report of a project in this process, which the fixture `tensorflow` has set up."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.folder)
+        report.main(report.ReportParams.read())
+
+
+def read_results(project: Project) -> dict:
     """Return plots/report/results.json."""
-    return YAML(typ="safe").load(folder / "plots/report/results.json")
+    return YAML(typ="safe").load(project.folder / "plots/report/results.json")

@@ -1,17 +1,20 @@
 """The page in a real browser: complete, accessible, on every screen, on paper, offline."""
 
 import base64
-import sys
+import json
+import shutil
 
 import pandas as pd
 import pytest
+import vl_convert
 from browsing import assert_quiet, find_all, visit
-from conftest import ROOT, Project
-from made_up import made_up_project
+from conftest import ROOT, Project, read_yaml
+from made_up import made_up_project, render
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
-from reporting import formats
+from reporting import tables
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 LEVELS = ["0.0", "0.5", "1.0"]
@@ -19,11 +22,11 @@ MOST_BYTES = 2_000_000
 
 
 @pytest.fixture(scope="module")
-def made_up(tmp_path_factory) -> Project:
+def made_up(tensorflow, tmp_path_factory) -> Project:
     """Render a page of made-up results."""
     levels = [float(level) for level in LEVELS]
     project = made_up_project(tmp_path_factory.mktemp("page"), eval_noise__noise_levels=levels)
-    project.run(sys.executable, "stages/report.py")
+    render(project)
     return project
 
 
@@ -49,12 +52,7 @@ def test_axe_finds_nothing_serious(shown, scheme):
     found = shown.execute_async_script("axe.run().then(arguments[0])")
     emulate(shown)
     assert found["passes"]
-    serious = [
-        (rule["id"], node["html"])
-        for rule in found["violations"]
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
+    serious = [rule for rule in found["violations"] if rule["impact"] in ("serious", "critical")]
     assert serious == []
 
 
@@ -66,13 +64,11 @@ def test_every_file_of_a_figure_is_drawn_with_its_finding_and_its_numbers(shown,
         assert figure.get_attribute("role") == "img"
         assert len(figure.get_attribute("aria-label")) > 20
         assert len(find_all(figure, "svg")) == 1
-        if name != "mistakes" and not name.startswith("figures_04_14"):
+        if hasattr(tables, name):
             table = figure.find_element(By.XPATH, "../following-sibling::*")
-            assert len(find_all(table, "tbody tr")) >= 2, name
+            assert find_all(table, "tbody tr"), name
     assert find_all(shown, "img") == []
     assert len(shown.page_source.encode()) < MOST_BYTES
-    ids = [each.get_attribute("id") for each in find_all(shown, "[id]")]
-    assert len(set(ids)) == len(ids), "no id stands twice"
 
 
 def test_slider_drives_pictures_numbers_and_the_chart(shown, made_up):
@@ -126,14 +122,23 @@ def test_printed_page_shows_every_level_on_at_most_eight_sheets(shown):
     assert 3 <= printed.count(b"/Type /Page\n") <= 8
 
 
-def test_numbers_are_written_for_people():
-    table = pd.DataFrame({"a": [0.123456, None], "b": [10_000, 1], "c": ["x|y", "–"]})
-    lines = formats.table(table).splitlines()
-    assert lines[2].split() == ["|", "0.1235", "|", "10,000", "|", "x\\|y", "|"]
-    assert lines[3].split() == ["|", "–", "|", "1", "|", "–", "|"]
-    assert [formats.level(value) for value in (0.0005005, 1e-6, 0.3, 1.0)] == [
-        *["0.0005", "0.000001", "0.3", "1"]
-    ]
-    assert formats.percent(float("nan")) == formats.digits(None) == formats.count(None) == "–"
-    assert formats.count(1, "seed") == "1 seed"
-    assert formats.signed(-0.002, 3) == "−0.002"
+def test_dvc_plots_opens_offline_with_both_revisions(browser, made_up):
+    listed = [plot for plot in read_yaml(ROOT / "dvc.yaml")["plots"] if isinstance(plot, dict)]
+    own = {path.stem for path in (ROOT / ".dvc/plots").glob("*.json")}
+    plots = [plot for plot in listed if next(iter(plot.values())).get("template") in own]
+    (made_up.folder / "dvc.yaml").write_text(json.dumps({"plots": plots}))
+    ignored = shutil.ignore_patterns("cache", "tmp", "config.local")
+    shutil.copytree(ROOT / ".dvc", made_up.folder / ".dvc", ignore=ignored)
+    made_up.run("git", "init", "--quiet")
+    made_up.commit("Plots")
+    made_up.change(threads=2)
+    bundle = vl_convert.javascript_bundle(vl_version="5.20")
+    (made_up.folder / ".venv").mkdir()
+    (made_up.folder / ".venv/vega.js").write_text(bundle, encoding="utf-8")
+    made_up.run("dvc", "plots", "diff", "HEAD")
+    visit(browser, made_up.folder / "dvc_plots/index.html")
+    drawn = ".vega-embed svg.marks"
+    WebDriverWait(browser, 60).until(lambda _: len(find_all(browser, drawn)) == len(plots))
+    assert_quiet(browser)
+    texts = [svg.get_attribute("textContent") for svg in find_all(browser, drawn)]
+    assert all("workspace" in text and "HEAD" in text for text in texts)

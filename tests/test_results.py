@@ -48,9 +48,8 @@ def test_spread_of_several_values_of_one_and_of_none():
 
 
 def test_best_run_is_chosen_by_validation():
-    cells = pd.DataFrame(
-        {"validation_accuracy": [0.8, 0.9, 0.9], "test_accuracy": [0.95, 0.7, 0.8]}
-    )
+    columns = ["validation_accuracy", "test_accuracy"]
+    cells = pd.DataFrame([(0.8, 0.95), (0.9, 0.7), (0.9, 0.8)], columns=columns)
     assert results.best_run(cells).test_accuracy == 0.7
 
 
