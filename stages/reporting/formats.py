@@ -33,7 +33,9 @@ def count(value: int | None, word: str = "") -> str:
     """Write a number, with what it counts: "1 seed", "15 trainings"."""
     if is_missing(value):
         return DASH
-    return f"{value:,.0f} {word}{'s' * (value != 1)}" if word else f"{value:,.0f}"
+    if not word:
+        return f"{value:,.0f}"
+    return f"{value:,.0f} {word}" if value == 1 else f"{value:,.0f} {word}s"
 
 
 def lighter(colour: str) -> str:
