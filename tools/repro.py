@@ -251,7 +251,7 @@ def find_obstacle(repo: Repo) -> str:
 def is_missing(change: str | dict, *kinds: str) -> bool:
     """Tell whether files are missing, and nothing else: "changed deps" or "changed outs"."""
     return isinstance(change, dict) and all(
-        kind in kinds and {*map(str, states.values())} == {"deleted"}
+        kind in kinds and {*map(str, states.values())} <= {"deleted", "not in cache"}
         for kind, states in change.items()
     )
 
