@@ -99,7 +99,9 @@ class Project:
 
     @parameters.setter
     def parameters(self, values: dict) -> None:
-        YAML(typ="safe").dump(values, self.folder / "params.yaml")
+        yaml = YAML(typ="safe")
+        yaml.default_flow_style = False  # a line for each value, as people write it
+        yaml.dump(values, self.folder / "params.yaml")
 
     def change(self, **values) -> None:
         """Change parameters: the name `train_cnn__epochs` stands for train_cnn.epochs."""

@@ -85,7 +85,7 @@ def test_all_stages_are_checked_at_once(project, capsys):
         check_params.main()
     lines = capsys.readouterr().err.splitlines()
     found = [re.match(r"error: (\S+) = -1: Input should be ", line)[1] for line in lines]
-    assert sorted(found) == ["sweep_l2.grid.factors", "threads", "train_cnn.shift"]
+    assert {"sweep_l2.grid.factors", "threads", "train_cnn.shift"} <= set(found)
 
 
 def test_images_in_the_figures_must_be_within_the_limit(project):
