@@ -33,9 +33,10 @@ def count(value: int | None, word: str = "") -> str:
     """Write a number, with what it counts: "1 seed", "15 trainings"."""
     if is_missing(value):
         return DASH
+    number = f"{value:,.0f}".replace("-", "−")
     if not word:
-        return f"{value:,.0f}"
-    return f"{value:,.0f} {word}" if value == 1 else f"{value:,.0f} {word}s"
+        return number
+    return f"{number} {word}" if value == 1 else f"{number} {word}s"
 
 
 def lighter(colour: str) -> str:

@@ -160,10 +160,16 @@ def summarise_factors(study: Study) -> pd.DataFrame:
 
 
 def factors(study: Study) -> dict:
-    """Compare the differences between factors with the spread within one."""
+    """Compare the differences between factors with the spread within one.
+
+    The mean of n runs has the deviation of one, divided by √n.
+    """
     table = summarise_factors(study)
+    lowest = table[table["mean"] == table["mean"].min()].factor
     return {
         "runs": table.runs.max(),
+        "lowest": lowest.iloc[0] if len(lowest) else None,
+        "mean_deviation": table.deviation.max() / math.sqrt(max(table.runs.max(), 1)),
         "apart": table["mean"].max() - table["mean"].min(),
         "deviation": table.deviation.max(),
     }
