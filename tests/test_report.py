@@ -89,6 +89,7 @@ def test_every_number_of_the_text_is_a_result_or_published(each):
     results = [value for value in read_results(each).values() if value is not None]
     results += pd.read_csv(each.folder / "published/numbers.csv").published.tolist()
     results += each.parameters["eval_noise"]["noise_levels"]
+    results += np.ravel(each.parameters["train_ae"]["noise_level"]).tolist()
     known = set().union(*map(written_forms, results))
     explained = {"0.3", "0.5", "0.8", "0.0"}  # levels that sentences explain
     stated = numbers_of_text(read_text(each))
