@@ -127,3 +127,11 @@ def test_stage_that_a_user_stops_or_misleads_ends_in_one_line(monkeypatch, capsy
     monkeypatch.setattr(sys, "argv", ["stages/preprocess.py"])
     sys.excepthook(type(error), error, None)
     assert re.fullmatch(f"error: preprocess: {said}.*\n", capsys.readouterr().err)
+
+
+def test_a_stage_must_make_the_network_that_reads_noisy_images(project):
+    project.change(eval_noise__classifier="mlp")
+    assert list(check_params.check_classifier(read_file())) == []
+    project.change(eval_noise__classifier="rnn")
+    [line] = check_params.check_classifier(read_file())
+    assert line.startswith('eval_noise.classifier = "rnn": no stage')

@@ -68,6 +68,6 @@ def test_findings_say_where_denoising_helps():
         "helps_to": 0.6,
         "half_at": pytest.approx(0.713, abs=1e-3),
     }
-    assert crossing(pd.Series([0.4, 0.9], [0.0, 0.5])) == 0.0, "the first level that is measured"
+    assert crossing(pd.Series([0.4, 0.9], [0.0, 0.5])) is None, "no level at which they fall"
     nowhere = make_all_kinds([(0.1, [80, 81])])
     assert set(noise_findings(noise_curve(nowhere)).values()) == {None}

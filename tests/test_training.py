@@ -12,7 +12,7 @@ from test_any_network import residual
 import train_cnn
 from common import training
 from common.runtime import keras
-from common.training import schedule_rate, train
+from common.training import refuse_unfit_classifier, schedule_rate, train
 from sweep_l2 import QuickL2
 
 COUNT, BATCH, SIDE = 200, 64, 12  # the last batch is smaller: 200 = 3 · 64 + 8
@@ -140,7 +140,7 @@ def nested_bfloat16():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (two_outputs, " has 2 outputs"),
+        (two_outputs, " must have one input and one output"),
         (nested_bfloat16, ": inner computes in bfloat16"),
         (lambda: small(layers.MaxPooling2D(7), layers.Conv2D(2, 2)), ": .* images are too small"),
     ],
@@ -149,6 +149,21 @@ def test_network_that_the_loop_cannot_train_is_refused_at_once(tensorflow, digit
     with pytest.raises(SystemExit) as refusal:
         train(make(), digits, digits, batch_size=BATCH, epochs=1, seed=0)
     assert re.fullmatch(f"error: network small{said}.*", str(refusal.value))
+
+
+@pytest.mark.parametrize(
+    ("last", "metrics", "said"),
+    [
+        (None, ["accuracy"], "end it with softmax"),
+        ("softmax", ["top_k_categorical_accuracy"], 'with "accuracy" among its metrics'),
+    ],
+)
+def test_classifier_that_later_stages_cannot_use_is_refused(digits, last, metrics, said):
+    flat = [keras.Input(digits[0].shape[1:]), layers.Flatten()]
+    network = keras.Sequential([*flat, layers.Dense(digits[1].shape[1], last)])
+    network.compile("sgd", "categorical_crossentropy", metrics=metrics)
+    with pytest.raises(SystemExit, match=said):
+        refuse_unfit_classifier(network, digits)
 
 
 @pytest.mark.parametrize("convolutions", [0, 1])

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 STAGES = Path(__file__).parents[1] / "stages"
 sys.path.append(str(STAGES))
 
@@ -45,10 +47,18 @@ def check_limit(content: dict) -> Iterator[str]:
         )
 
 
+def check_classifier(content: dict) -> Iterator[str]:
+    """Check that a stage makes the network that eval_noise reads images with."""
+    name = content["eval_noise"]["classifier"]
+    stages = YAML(typ="safe").load(STAGES.parent / "dvc.yaml")["stages"]
+    if not any(f"models/{name}.keras" in stage.get("outs", []) for stage in stages.values()):
+        yield f'eval_noise.classifier = "{name}": no stage of dvc.yaml makes models/{name}.keras'
+
+
 def main() -> None:
     lines = list(dict.fromkeys(check_stages()))
     if not lines:
-        lines = list(check_limit(read_file()))
+        lines = [*check_limit(read_file()), *check_classifier(read_file())]
     if lines:
         sys.stderr.writelines(f"error: {line}\n" for line in lines)
         sys.exit(2)

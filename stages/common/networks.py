@@ -36,8 +36,8 @@ def save(model, name: str) -> None:
             _read(dated)
         except (NotImplementedError, TypeError, ValueError) as error:
             sys.exit(
-                f"error: network {name} is not saved: {_shorten(error)}. Put layers and functions "
-                "of your own into stages/common/custom.py (docs/networks.md)"
+                f"error: network {name} is not saved: {_shorten(error)}. Put classes and functions "
+                "of your own, each with a name, into stages/common/custom.py (docs/networks.md)"
             )
         with zipfile.ZipFile(dated) as source, zipfile.ZipFile(complete, "w") as target:
             for member in sorted(source.namelist()):

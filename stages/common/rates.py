@@ -55,12 +55,12 @@ def crossing(rates: pd.Series) -> float | None:
     """Find the noise level at which rates first fall below one half.
 
     `rates` is indexed by level, ascending. The level is interpolated; it is None where rates
-    never fall so low, and the first level where they start below.
+    never fall so low, or start there.
     """
     below = np.flatnonzero(rates < 0.5)
-    if not below.size:
+    if not below.size or not below[0]:
         return None
-    pair = [below[0], max(below[0] - 1, 0)]
+    pair = [below[0], below[0] - 1]
     return float(np.interp(0.5, rates.iloc[pair], rates.index[pair]))
 
 

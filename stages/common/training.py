@@ -83,8 +83,10 @@ def train_classifier(
     """Train a compiled classifier, then test it once.
 
     `training`, `seed` and `augment` are as for `train`. Returns the history, and the loss and the
-    metrics on the test images as test_loss, test_accuracy, ….
+    metrics on the test images as test_loss, test_accuracy, …. Ends the process with one line where
+    later stages could not use the network.
     """
+    refuse_unfit_classifier(model, training)
     history = train(
         model,
         training,
@@ -167,14 +169,28 @@ def refuse_unfit(model) -> None:
     name = f"error: network {model.name}"
     if not getattr(model, "outputs", None):
         sys.exit(f"{name}: begin it with keras.Input(shape)")
-    if len(model.outputs) > 1:
-        sys.exit(f"{name} has {len(model.outputs)} outputs; leave one")
+    if len(model.inputs) > 1 or len(model.outputs) > 1:
+        sys.exit(f"{name} must have one input and one output")
     for layer in [model, *list_layers(model)]:
         if layer.compute_dtype != "float32":
             sys.exit(f"{name}: {layer.name} computes in {layer.compute_dtype}; choose float32")
         for output in keras.tree.flatten(getattr(layer, "output", ())):
             if 0 in output.shape:
                 sys.exit(f"{name}: {layer.name} gives {output.shape[1:]}; {TOO_SMALL}")
+
+
+def refuse_unfit_classifier(model, training) -> None:
+    """End the process with one line where a network is no classifier for later stages."""
+    refuse_unfit(model)
+    inputs, targets = (tf.constant(array[:10]) for array in training)
+    outputs = model(inputs, training=False)
+    name = f"error: network {model.name}"
+    if not tf.is_tensor(outputs):
+        sys.exit(f"{name} gives a {type(outputs).__name__}; let it give its output alone")
+    if tf.reduce_min(outputs) < 0 or tf.reduce_max(outputs) > 1:
+        sys.exit(f"{name}: outputs are not from 0 to 1; end it with softmax")
+    if "accuracy" not in model.compute_metrics(inputs, targets, outputs):
+        sys.exit(f'{name}: compile it with "accuracy" among its metrics')
 
 
 def list_layers(model) -> Iterator:

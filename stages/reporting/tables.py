@@ -47,7 +47,7 @@ def made_of(study: Study) -> list[pd.DataFrame]:
     """List parameters, without the sources of the data, and versions."""
     kept = {name: section for name, section in study.parameters.items() if name != "fetch"}
     rows = [(name, value.strip('"')) for name, value in flatten(kept).items()]
-    return [pd.DataFrame(rows, columns=["parameter", "value"]), study.versions]
+    return [pd.DataFrame(sorted(rows), columns=["parameter", "value"]), study.versions]
 
 
 def name_loss(study: Study, network: str) -> str:
