@@ -6,6 +6,7 @@ import importlib
 import operator
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ from ruamel.yaml import YAML
 from repro import is_missing
 
 ROOT = Path(__file__).parent.parent
+# A job in a shell's background ignores Ctrl-C, and so would what tests start and stop.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # As docs/running.md says, and as `make environment` does.
 ADD_REMOTE = ("dvc", "remote", "add", "--local", "--default", "repository", "remote")
 UP_TO_DATE = "Data and pipelines are up to date.\n"
