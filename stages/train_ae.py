@@ -7,7 +7,7 @@ from typing import ClassVar
 from common import data, networks
 from common.noise import NoiseParams, add_noise, add_noise_to_batch
 from common.runtime import derive_seed, keras, set_up
-from common.training import TrainingParams, refuse_unfit, schedule_rate, train
+from common.training import TrainingParams, refuse_unfit, schedule_rate, suits_xla, train
 
 
 class AutoencoderParams(TrainingParams, NoiseParams):
@@ -56,7 +56,8 @@ def main(params: AutoencoderParams) -> None:
     if params.noise_drawn == "once":
         noisy = add_noise(clean, params, "train")
     else:
-        augment = functools.partial(add_noise_to_batch, "threefry", params)
+        generator = "threefry" if suits_xla(model) else "philox"
+        augment = functools.partial(add_noise_to_batch, generator, params)
     noisy_validation = add_noise(validation, params, "validation")
     inputs = (-1, *model.input_shape[1:])
     targets = (-1, *model.output_shape[1:])
