@@ -1,20 +1,27 @@
 """Check all of params.yaml before anything runs.
 
 Every section is checked as its stage does. Prints a line for each wrong value and ends with exit
-code 2; or prints nothing. It imports the stages, and with them TensorFlow: that takes some seconds.
+code 2; or prints nothing. It imports the stages that have parameters, and with them TensorFlow:
+that takes some seconds.
 """
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
-STAGES = Path(__file__).parents[1] / "stages"
-sys.path.append(str(STAGES))
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "stages"))
 
 from common.params import Params, ParamsError, read_file  # noqa: E402
+
+
+def read_stages() -> dict[str, dict]:
+    """Return the stages of dvc.yaml by name."""
+    return YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 
 
 def find_classes(base: type[Params] = Params) -> Iterator[type[Params]]:
@@ -27,8 +34,10 @@ def find_classes(base: type[Params] = Params) -> Iterator[type[Params]]:
 
 def check_stages() -> Iterator[str]:
     """Check the sections of every stage; yield what is wrong."""
-    for script in sorted(STAGES.glob("*.py")):
-        importlib.import_module(script.stem)
+    with_params = [stage for stage in read_stages().values() if "params" in stage]
+    for path in sorted({path for stage in with_params for path in stage["deps"]}):
+        if script := re.fullmatch(r"stages/(\w+)\.py", path):
+            importlib.import_module(script[1])
     for stage in find_classes():
         try:
             # What a cell of the sweep gets from DVC stands in the grid, which is checked there.
@@ -50,8 +59,8 @@ def check_limit(content: dict) -> Iterator[str]:
 def check_classifier(content: dict) -> Iterator[str]:
     """Check that a stage makes the network that eval_noise reads images with."""
     name = content["eval_noise"]["classifier"]
-    stages = YAML(typ="safe").load(STAGES.parent / "dvc.yaml")["stages"]
-    if not any(f"models/{name}.keras" in stage.get("outs", []) for stage in stages.values()):
+    stages = read_stages().values()
+    if not any(f"models/{name}.keras" in stage.get("outs", []) for stage in stages):
         yield f'eval_noise.classifier = "{name}": no stage of dvc.yaml makes models/{name}.keras'
 
 
