@@ -15,7 +15,7 @@ unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX
 # Stages import from their own folder.
 unexport PYTHONSAFEPATH
 
-.PHONY: repro verify release test test-slow bench lint format lock environment clean help
+.PHONY: repro verify release test bench lint format lock environment clean help
 
 repro: environment ## Run the study: what is out of date, stages side by side
 	@python tools/repro.py
@@ -32,9 +32,6 @@ release: environment ## Put networks, sweep and page into remote/, for every clo
 
 test: environment ## Run the tests
 	pytest --numprocesses logical --maxprocesses 4 --dist worksteal
-
-test-slow: environment ## Run the tests that need minutes
-	pytest -m slow
 
 bench: environment ## Measure how fast it trains
 	@python tools/bench.py

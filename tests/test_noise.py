@@ -7,13 +7,13 @@ import pytest
 
 from common.noise import add_noise, add_noise_to_batch, salt_and_pepper
 
-GREY = np.full((100, 28, 28, 1), 0.5, np.float32)
+GREY = np.full((2000, 28, 28, 1), 0.5, np.float32)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.4, 1.0])
 def test_shares_of_black_and_white(level):
     noisy = salt_and_pepper(GREY, level, seed=1)
-    # Five standard deviations of a share of 78,400 independent pixels.
+    # Five standard deviations of a share of so many independent pixels.
     margin = 5 * np.sqrt(0.25 / GREY.size) if level else 0
     for value, share in (0, level / 2), (1, level / 2), (0.5, 1 - level):
         assert np.mean(noisy == value) == pytest.approx(share, abs=margin)
@@ -27,7 +27,6 @@ def test_shares_of_black_and_white(level):
 )
 def test_noise_for_training_has_levels_in_the_range(tensorflow, generator, low, high, skew):
     """Drawn once, or in every epoch with the generators that the autoencoder and the CNN use."""
-    grey = np.full((2000, 28, 28, 1), 0.5, np.float32)
     params = SimpleNamespace(noise_range=(low, high), noise_skew=skew, seed=1)
 
     @tensorflow.function(jit_compile=generator == "threefry")  # XLA compiles the autoencoder
@@ -36,8 +35,8 @@ def test_noise_for_training_has_levels_in_the_range(tensorflow, generator, low, 
 
     def season(step):
         if generator == "once":
-            return add_noise(grey, params, f"split {step}")
-        return add_noise_in_epoch(grey, tensorflow.constant([1, step])).numpy()
+            return add_noise(GREY, params, f"split {step}")
+        return add_noise_in_epoch(GREY, tensorflow.constant([1, step])).numpy()
 
     noisy = season(2)
     assert set(np.unique(noisy)) == {0, 0.5, 1}

@@ -7,118 +7,116 @@ import shutil
 import pandas as pd
 import pytest
 import vl_convert
-from browsing import assert_quiet, find_all, visit
+from browsing import assert_quiet, find, find_all, visit
 from conftest import ROOT, Project, read_yaml
 from made_up import made_up_project, render
-from selenium.webdriver.common.by import By
+from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from reporting import tables
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
-LEVELS = ["0.0", "0.5", "1.0"]
-MOST_BYTES = 2_000_000
+LEVELS = [0.0, 0.5, 1.0]
 
 
 @pytest.fixture(scope="module")
 def made_up(tensorflow, tmp_path_factory) -> Project:
-    """Render a page of made-up results."""
-    levels = [float(level) for level in LEVELS]
-    project = made_up_project(tmp_path_factory.mktemp("page"), eval_noise__noise_levels=levels)
+    """Render a page of made-up results, with more test images than it may have."""
+    folder = tmp_path_factory.mktemp("page")
+    project = made_up_project(folder, images=4000, eval_noise__noise_levels=LEVELS)
     render(project)
     return project
 
 
 @pytest.fixture
-def shown(browser, made_up):
+def page(browser, made_up):
+    """The page in the browser; whatever a test does, nothing is requested or fails."""
     visit(browser, made_up.folder / "report.html")
     yield browser
     assert_quiet(browser)
 
 
-def emulate(browser, media="", scheme="light") -> None:
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(shown, scheme):
+def test_axe_finds_nothing_in_light_and_dark_before_and_after_the_reading_test(page):
     if not AXE.exists():
         pytest.skip("axe-core is not installed here (.ci/run installs it with npm)")
-    emulate(shown, scheme=scheme)
-    shown.execute_script(AXE.read_text(encoding="utf-8"))
-    shown.set_script_timeout(120)
-    found = shown.execute_async_script("axe.run().then(arguments[0])")
-    emulate(shown)
-    assert found["passes"]
-    serious = [rule for rule in found["violations"] if rule["impact"] in ("serious", "critical")]
-    assert serious == []
+    page.set_script_timeout(120)
+    page.execute_script(AXE.read_text(encoding="utf-8"))
+    page.execute_script("document.querySelectorAll('details').forEach((it) => { it.open = true; })")
+    find(page, ".sheet canvas").click()
+    find(page, ".start").send_keys(Keys.ENTER)
+    for answers in ("", 30 * "x"):
+        ActionChains(page).send_keys(answers).perform()
+        for scheme in ("light", "dark"):
+            features = [{"name": "prefers-color-scheme", "value": scheme}]
+            page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+            found = page.execute_async_script("axe.run().then(arguments[0])")
+            assert found["passes"]
+            assert found["violations"] == []
+    assert find(page, ".result").is_displayed()
 
 
-def test_every_file_of_a_figure_is_drawn_with_its_finding_and_its_numbers(shown, made_up):
-    drawn = {figure.get_attribute("data-name"): figure for figure in find_all(shown, ".picture")}
-    files = (made_up.folder / "plots/report").glob("*.png")
-    assert set(drawn) == {path.stem for path in files}
-    for name, figure in drawn.items():
-        assert figure.get_attribute("role") == "img"
-        assert len(figure.get_attribute("aria-label")) > 20
-        assert len(find_all(figure, "svg")) == 1
-        if hasattr(tables, name):
-            table = figure.find_element(By.XPATH, "../following-sibling::*")
-            assert find_all(table, "tbody tr"), name
-    assert find_all(shown, "img") == []
-    assert len(shown.page_source.encode()) < MOST_BYTES
+def test_every_figure_is_drawn_beside_its_numbers_on_a_page_of_two_megabytes(page, made_up):
+    drawn = {each.get_attribute("data-name") for each in find_all(page, ".picture:has(svg)")}
+    assert drawn == {path.stem for path in (made_up.folder / "plots/report").glob("*.png")}
+    for name in drawn & set(vars(tables)):
+        assert find_all(page, f":has(> [data-name={name}]) + * tbody tr"), name
+    assert len(page.page_source.encode()) < 2_000_000
 
 
-def test_slider_drives_pictures_numbers_and_the_chart(shown, made_up):
-    slider = shown.find_element(By.ID, "level")
+def test_slider_drives_pictures_numbers_and_the_chart(page, made_up):
+    slider = find(page, "#level")
     rates = pd.read_csv(made_up.folder / "plots/report/noise.csv", index_col="noise_level")
     slider.send_keys(Keys.HOME)
     for level in LEVELS:
-        [visible] = [each for each in find_all(shown, ".levels > *") if each.is_displayed()]
-        assert find_all(shown, ".explorer output")[0].text == level
-        assert visible.get_attribute("data-level") == level
-        assert f"{100 * rates.noisy[float(level)]:.1f}" in visible.text
-        lines = find_all(shown, "[data-name=figure_15_rates] [id^=level]")
-        opacity = [line.find_element(By.TAG_NAME, "path") for line in lines]
-        opacity = [float(path.value_of_css_property("stroke-opacity")) for path in opacity]
-        assert opacity == [float(line.get_attribute("id") == f"level-{level}") for line in lines]
+        [visible] = [each for each in find_all(page, ".levels > *") if each.is_displayed()]
+        assert find(page, ".explorer output").text == str(level)
+        assert visible.get_attribute("data-level") == str(level)
+        assert f"{100 * rates.noisy[level]:.1f}" in visible.text
+        lines = find_all(page, "[data-name=figure_15_rates] [id^=level] path")
+        opacities = [float(line.value_of_css_property("stroke-opacity")) for line in lines]
+        assert opacities == [each == level for each in LEVELS]
         slider.send_keys(Keys.ARROW_RIGHT)
 
 
-def test_no_horizontal_scroll_on_a_phone(shown):
+MEASURE_LETTERS = """
+  const scale = ({ a, b }) => Math.hypot(a, b);
+  return [...document.querySelectorAll(".picture text")]
+    .filter((text) => text.checkVisibility())
+    .map((text) => scale(text.getScreenCTM()) * parseFloat(getComputedStyle(text).fontSize));
+"""
+
+
+def test_on_a_phone_nothing_scrolls_sideways_and_all_can_be_read_and_tapped(page):
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-    shown.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    shown.refresh()
-    widths = shown.execute_script("return [innerWidth, document.documentElement.scrollWidth]")
-    letters = shown.execute_script(
-        "const scale = ({ a, b }) => Math.hypot(a, b);"
-        "return Math.min(...[...document.querySelectorAll('.picture text')]"
-        ".filter((text) => text.checkVisibility())"
-        ".map((text) => scale(text.getScreenCTM()) * parseFloat(getComputedStyle(text).fontSize)))"
-    )
-    shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    page.refresh()
+    find(page, ".start").send_keys(Keys.ENTER)
+    widths = page.execute_script("return [innerWidth, document.documentElement.scrollWidth]")
     assert widths == [390, 390]
-    assert letters >= 11, "pixels of the smallest letters in a figure"
+    assert min(page.execute_script(MEASURE_LETTERS)) >= 11
+    sheet, verdict = (find(page, selector).rect for selector in (".sheet", ".verdict"))
+    assert 0 <= verdict["y"] - sheet["y"] - sheet["height"] < 20
+    for target in find_all(page, ".widget :is(button, summary, label)"):
+        if target.is_displayed():
+            assert min(target.rect["width"], target.rect["height"]) >= 24, target.text
 
 
-def test_page_without_javascript_shows_everything_but_what_moves(shown):
-    shown.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    shown.refresh()
-    pictures = [picture.is_displayed() for picture in find_all(shown, ".picture")]
-    moving = [each.is_displayed() for each in find_all(shown, "#level, .playground, .reading")]
-    shown.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+def test_page_without_javascript_shows_everything_but_what_moves_and_says_why(page):
+    page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    page.refresh()
+    pictures = [picture.is_displayed() for picture in find_all(page, ".picture")]
     assert len(pictures) > 10 and all(pictures)
-    assert moving == [False, False, False]
+    moving = find_all(page, "#level, .playground, .reading")
+    assert [each.is_displayed() for each in moving] == [False, False, False]
+    needs = find(page, ".needs").text  # empty where it is hidden
+    assert "Chrome or Edge 96, Firefox 94, Safari 15" in needs
 
 
-def test_printed_page_shows_every_level_on_at_most_eight_sheets(shown):
-    emulate(shown, media="print")
-    levels = [figure.is_displayed() for figure in find_all(shown, ".levels figure")]
-    emulate(shown)
-    assert levels == [True] * len(LEVELS)
-    printed = base64.b64decode(shown.execute_cdp_cmd("Page.printToPDF", {})["data"])
+def test_printed_page_shows_every_level_on_at_most_eight_sheets(page):
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert all(figure.is_displayed() for figure in find_all(page, ".levels figure"))
+    printed = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {})["data"])
     assert 3 <= printed.count(b"/Type /Page\n") <= 8
 
 

@@ -3,13 +3,11 @@
 import re
 import shutil
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import ROOT, Project, read_yaml
 
 import check_params
-from common.params import ParamsError, read_file
 
 list(check_params.check_stages())  # imports the stages
 CLASSES = {found.section: found for found in check_params.find_classes()}
@@ -19,23 +17,17 @@ CLASSES = {found.section: found for found in check_params.find_classes()}
 def project(tmp_path, monkeypatch) -> Project:
     """Work in a folder with this project's params.yaml alone."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("common.params.PROJECT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["stages/NAME.py"])
     shutil.copy2(ROOT / "params.yaml", tmp_path)
     return Project(tmp_path)
 
 
-def refuse(section: str) -> str:
-    """Return the one line with which a section of the working directory is refused."""
-    with pytest.raises(ParamsError) as problem:
-        CLASSES[section].read()
-    [line] = problem.value.args
-    assert "\n" not in line
-    return line
-
-
-@pytest.mark.parametrize("value", [[0, 0.8], 1])
-def test_number_may_be_whole_and_stand_for_a_range(project, value):
-    project.change(train_ae__noise_level=value)
-    assert CLASSES["train_ae"].read().noise_level == value
+def refuse(command, capsys) -> list[str]:
+    """Return the lines with which a stage, or the check of all, refuses params.yaml."""
+    with pytest.raises(SystemExit, match="2"):
+        command()
+    return capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -49,9 +41,10 @@ def test_number_may_be_whole_and_stand_for_a_range(project, value):
         ("eval_noise.examples", [1, 1], "[1, 1]: Value error, a value stands twice"),
     ],
 )
-def test_wrong_value_is_refused_with_its_key(project, key, value, said):
+def test_wrong_value_is_refused_with_its_key(project, capsys, key, value, said):
     project.change(**{key.replace(".", "__"): value})
-    assert refuse(key.partition(".")[0]).startswith(f"{key} = {said}")
+    [line] = refuse(CLASSES[key.partition(".")[0]].load, capsys)
+    assert line.startswith(f"error: {key} = {said}")
 
 
 @pytest.mark.parametrize(
@@ -65,39 +58,33 @@ def test_wrong_value_is_refused_with_its_key(project, key, value, said):
         (r"train_mlp:", "train_mlp: [", r"params.yaml: .*did not find .* line \d"),
     ],
 )
-def test_wrong_key_section_or_file_is_named(project, pattern, new, said):
+def test_wrong_key_section_or_file_is_named(project, capsys, pattern, new, said):
     path = project.folder / "params.yaml"
     text = path.read_text(encoding="utf-8")
     path.write_text(re.sub(pattern, new, f"\n{text}", count=1), encoding="utf-8")
-    assert re.match(said, refuse("train_mlp"))
-
-
-def test_missing_file_is_named(project):
-    Path("params.yaml").unlink()
-    assert re.match("params.yaml: .*No such file", refuse("train_mlp"))
+    [line] = refuse(CLASSES["train_mlp"].load, capsys)
+    assert re.match(f"error: {said}", line)
 
 
 def test_all_stages_are_checked_at_once(project, capsys):
-    """Wrong values of several stages, one of which several share: a line for each."""
     check_params.main()
     project.change(threads=-1, train_cnn__shift=-1, sweep_l2__grid__factors=-1)
-    with pytest.raises(SystemExit, match="2"):
-        check_params.main()
-    lines = capsys.readouterr().err.splitlines()
+    lines = refuse(check_params.main, capsys)
     found = [re.match(r"error: (\S+) = -1: Input should be ", line)[1] for line in lines]
     assert {"sweep_l2.grid.factors", "threads", "train_cnn.shift"} <= set(found)
 
 
-def test_images_in_the_figures_must_be_within_the_limit(project):
-    project.change(eval_noise__examples=[3, 12], preprocess__limit=[100, 13])
-    assert list(check_params.check_limit(read_file())) == []
-    project.change(preprocess__limit=[100, 12])
-    [line] = check_params.check_limit(read_file())
-    assert line.startswith("eval_noise.examples = 12: preprocess.limit allows 12 test images")
+def test_values_that_do_not_belong_together_are_refused(project, capsys):
+    limit = {"preprocess__validation": "test", "preprocess__limit": [100, 13]}
+    project.change(**limit, eval_noise__examples=[3, 12], eval_noise__classifier="mlp")
+    check_params.main()
+    project.change(preprocess__limit=[100, 12], eval_noise__classifier="rnn")
+    images, classifier = refuse(check_params.main, capsys)
+    assert images.startswith("error: eval_noise.examples = 12: preprocess.limit allows 12 test")
+    assert classifier.startswith('error: eval_noise.classifier = "rnn": no stage')
 
 
 def test_help_lists_every_parameter(monkeypatch, capsys):
-    """Those of the section, those on top of the file, and those of the command line."""
     monkeypatch.setattr(sys, "argv", ["stages/sweep_l2.py", "--help"])
     with pytest.raises(SystemExit, match="0"):
         CLASSES["sweep_l2.training"].load()
@@ -107,31 +94,11 @@ def test_help_lists_every_parameter(monkeypatch, capsys):
     assert sorted(listed) == sorted([*keys, "threads", "--factor", "--replicate"])
 
 
-def test_stage_with_wrong_parameters_ends_with_code_2(project, monkeypatch, capsys):
-    project.change(preprocess__seed=-1)
-    monkeypatch.setattr("common.params.PROJECT", project.folder)
-    monkeypatch.setattr(sys, "argv", ["stages/preprocess.py"])
-    with pytest.raises(SystemExit, match="2"):
-        CLASSES["preprocess"].load()
-    assert re.fullmatch(r"error: preprocess\.seed = -1: Input .*\n", capsys.readouterr().err)
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (KeyboardInterrupt(), "interrupted; repeat the command"),
-        (FileNotFoundError(2, "No such file", "x"), "x: No such file; correct that, then repeat"),
-    ],
-)
-def test_stage_that_a_user_stops_or_misleads_ends_in_one_line(monkeypatch, capsys, error, said):
-    monkeypatch.setattr(sys, "argv", ["stages/preprocess.py"])
-    sys.excepthook(type(error), error, None)
-    assert re.fullmatch(f"error: preprocess: {said}.*\n", capsys.readouterr().err)
-
-
-def test_a_stage_must_make_the_network_that_reads_noisy_images(project):
-    project.change(eval_noise__classifier="mlp")
-    assert list(check_params.check_classifier(read_file())) == []
-    project.change(eval_noise__classifier="rnn")
-    [line] = check_params.check_classifier(read_file())
-    assert line.startswith('eval_noise.classifier = "rnn": no stage')
+def test_failures_that_a_user_causes_cost_one_line(capsys):
+    too_small = ValueError("Computed output size would be negative")
+    for error in KeyboardInterrupt(), FileNotFoundError(2, "No such file", "x"), too_small:
+        sys.excepthook(type(error), error, None)
+    stopped, missing, layers = capsys.readouterr().err.splitlines()
+    assert stopped.endswith(": interrupted; repeat the command")
+    assert missing.endswith(": x: No such file; correct that, then repeat the command")
+    assert ": the images are too small for so many layers" in layers

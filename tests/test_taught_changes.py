@@ -6,9 +6,19 @@ A copy is changed, run and tested, by the tests that look at a project's own fil
 import re
 import shutil
 
-import pytest
-from test_readme import PAGES, add_network, edit, follow
+from conftest import Project
+from test_readme import PAGES, edit, find_run, follow
 
+OF_THE_PROJECT = "acceptance any_network dag figures params readme recipes report results"
+MEAN_IMAGE = """
+import pandas as pd
+
+from common import data
+
+images, labels = data.load("train")
+rows = [images[labels[:, number] == 1].mean() for number in range(labels.shape[1])]
+data.write_csv("plots/mean_image.csv", pd.DataFrame({"brightness": rows}))
+"""
 FIGURE = """
 
 def gains(study: Study) -> Figure:
@@ -18,18 +28,31 @@ def gains(study: Study) -> Figure:
 """
 
 
-OF_THE_PROJECT = "acceptance any_network dag figures params readme recipes report results"
+def add_network(project: Project) -> None:
+    """Add a stage as CONTRIBUTING.md says it of a second convolutional network."""
+    code = (project.folder / "stages/train_cnn.py").read_text(encoding="utf-8")
+    wide = project.folder / "stages/train_wide.py"
+    wide.write_text(code.replace("cnn", "wide"), encoding="utf-8")
+    parameters = project.parameters
+    parameters["train_wide"] = parameters["train_cnn"]
+    parameters["eval_noise"]["classifier"] = "wide"
+    project.parameters = parameters
+    text = (project.folder / "dvc.yaml").read_text(encoding="utf-8")
+    entry = re.search(r"^  train_cnn:\n.*?\n\n", text, re.M | re.S)[0]
+    text = text.replace(entry, entry + entry.replace("cnn", "wide"))
+    before, report, after = text.partition("  report:\n")
+    after = after.replace("    - train_cnn\n", "    - train_cnn\n    - train_wide\n", 1)
+    (project.folder / "dvc.yaml").write_text(before + report + after, encoding="utf-8")
 
 
-def check(project) -> None:
-    """Run what is out of date, then the tests."""
-    follow(project, "make repro")
-    files = [f"tests/test_{name}.py" for name in OF_THE_PROJECT.split()]
-    done = project.run("pytest", "--quiet", "-m", "not heavy", *files, check=False)
-    assert done.returncode == 0, done.stdout
+def add_mean_image(project: Project) -> None:
+    """Add a stage that trains nothing, as CONTRIBUTING.md says."""
+    (project.folder / "stages/mean_image.py").write_text(MEAN_IMAGE, encoding="utf-8")
+    [command] = re.findall(r"`(dvc stage add [^`]+)`", PAGES[1].read_text(encoding="utf-8"))
+    follow(project, command)
 
 
-def change_report(project) -> None:
+def change_report(project: Project) -> None:
     """Change a headline and add a figure, as CONTRIBUTING.md says."""
     reporting = project.folder / "stages/reporting"
     template = reporting / "report.md.j2"
@@ -37,26 +60,34 @@ def change_report(project) -> None:
     text, count = re.subn(r'("cnn": ")', r"\1Well read: ", text, count=1)
     assert count == 1
     template.write_text(text + '\n{{ figure("gains", "Rates after denoising") }}\n', "utf-8")
-    figures = reporting / "figures.py"
-    figures.write_text(figures.read_text(encoding="utf-8") + FIGURE, encoding="utf-8")
+    with (reporting / "figures.py").open("a", encoding="utf-8") as file:
+        file.write(FIGURE)
 
 
-def test_changed_values_networks_stages_and_report(study):
+def take_recipe(project: Project) -> None:
+    """Take another recipe, with few images and one epoch for each training."""
+    small = project.parameters
+    shutil.copy(project.folder / "recipes/robust.yaml", project.folder / "params.yaml")
+    project.change(fetch=small["fetch"], preprocess=small["preprocess"])
+    project.change(train_mlp__epochs=1, train_cnn__epochs=1, train_ae__epochs=1)
+    project.change(sweep_l2__training__epochs=1, sweep_l2__grid__factors=[1e-6])
+
+
+def test_another_recipe_network_value_and_report_and_more_stages(study):
     study.run("git", "switch", "--quiet", "--create", "changed")
-    study.change(train_cnn__dropout=0.4, sweep_l2__grid__factors=[1e-6, 0.001, 0.002])
+    take_recipe(study)
     edit(study, PAGES[0], "Change a network", "stages/train_cnn.py")
+    follow(study, "make repro")
+    study.change(train_mlp__learning_rate=0.05)
     add_network(study)
+    add_mean_image(study)
+    study.run("python", "tools/check_params.py")
+    assert not (study.folder / "plots/mean_image.csv").exists(), "the check runs no stage"
     change_report(study)
-    check(study)
+    run = find_run(follow(study, "make repro"))
+    assert {*run} == {"train_mlp", "train_wide", "mean_image", "eval_noise", "report"}
+    files = [f"tests/test_{name}.py" for name in OF_THE_PROJECT.split()]
+    done = study.run("pytest", "--quiet", "-m", "not heavy", *files, check=False)
+    assert done.returncode == 0, done.stdout
     study.commit("Change much")
     assert study.status() == {}
-
-
-@pytest.mark.parametrize("recipe", ["robust.yaml"])
-def test_another_recipe(study, recipe):
-    """Its networks train for one epoch, on few images."""
-    limits = study.parameters["preprocess"]
-    shutil.copy(study.folder / "recipes" / recipe, study.folder / "params.yaml")
-    study.change(preprocess=limits, train_mlp__epochs=1, train_cnn__epochs=1, train_ae__epochs=1)
-    study.change(sweep_l2__training__epochs=1, sweep_l2__grid__factors=[1e-6])
-    check(study)

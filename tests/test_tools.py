@@ -1,6 +1,5 @@
 """The Makefile, the table of measured runs, and the benchmark."""
 
-import re
 import shutil
 import sys
 
@@ -10,9 +9,8 @@ from conftest import ROOT, Project, read_yaml
 from dvc.api import DVCFileSystem
 from ruamel.yaml import YAML
 
+import bench
 from measure import RUNS, read_run
-
-MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -49,25 +47,6 @@ def test_the_environment_is_made_anew_only_where_it_no_longer_serves(folder, tmp
     assert has_to_be_made(folder)
 
 
-def test_settings_of_users_and_hooks_do_not_reach_what_make_runs(folder):
-    with (folder.folder / "Makefile").open("a") as file:
-        file.write("show:\n\t@env\n")
-    dropped = ("GIT_DIR", "GIT_INDEX_FILE", "PYTHONSAFEPATH")
-    variables = dict.fromkeys((*dropped, "PIP_USER"), "theirs")
-    shown = folder.run("env", "-u", "HOME", "-u", "USER", "make", "show", env=variables).stdout
-    found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    assert not {*dropped} & found.keys()
-    assert found["PIP_USER"] == "0"
-    assert found["HOME"]
-    assert found["USER"]
-
-
-def test_every_target_is_listed():
-    targets = re.findall(r"^([a-z-]+):", MAKEFILE, re.M)
-    listed = Project(ROOT).run("make", "help").stdout
-    assert [line.split()[0] for line in listed.splitlines()] == targets
-
-
 def test_pinned_versions_are_those_of_the_full_set():
     pinned = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     versions = (ROOT / "versions.txt").read_text(encoding="utf-8").split()
@@ -99,12 +78,21 @@ def test_runs_are_collected_by_recipe_and_seed(study):
     assert "sweep_l2" not in {*read_run(DVCFileSystem(str(study.folder)), "small").stage}
 
 
-def test_bench_measures_every_way(finished_study):
+@pytest.mark.parametrize("threads", [0, 1])
+def test_bench_times_an_epoch_of_fit_and_of_the_loop(finished_study, monkeypatch, threads):
     """At the smallest size; no test fails on a time."""
-    script = "import sys; sys.path.insert(0, 'tools'); import bench; del bench.TUNED[1:]; "
-    script += "print(bench.compare(['mlp'], 300, 2, 1).to_string(index=False))"
-    table = finished_study.run("python", "-c", script).stdout
-    ways = ["fit ", "best fit: ", "loop, 1 thread ", "loop, all cores "]
-    rows = table.splitlines()[1:]
-    assert [way for way, row in zip(ways, rows, strict=True) if way not in row] == []
-    assert float(rows[0].split()[-1]) == 1
+    monkeypatch.setattr(bench, "__file__", str(finished_study.folder / "tools/bench.py"))
+    assert bench.measure("mlp", images=300, options={"threads": threads}) > 0
+
+
+def test_bench_compares_with_fit_and_with_the_best_fit(monkeypatch):
+    seconds = {"none": 4.0, "16": 3.0, "epoch": 2.0, "loop": 1.0}
+
+    def measure(network, images, options) -> float:
+        way = "loop" if options["threads"] else str(options.get("steps_per_execution", "none"))
+        return seconds[way] + options.get("jit_compile", False)
+
+    monkeypatch.setattr(bench, "measure", measure)
+    table = bench.compare("mlp", images=300, repeats=3)
+    assert table.times_fit.tolist() == [1, 2, 4, 4]
+    assert "'epoch', 'jit_compile': False" in table.index[1]

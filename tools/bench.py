@@ -33,6 +33,7 @@ NETWORKS = {  # how Keras builds it, images in a batch
     "autoencoder": (lambda: train_ae.build(SHAPE), 64),
     "cnn": (lambda: train_cnn.build(SHAPE, 10, 0.5), 128),
 }
+EPOCHS = 4  # of each training; the first, which compiles, does not count
 # Options of `compile`, of which the best for each network is the best `fit`.
 TUNED = [
     {"steps_per_execution": steps, "jit_compile": jit}
@@ -40,21 +41,20 @@ TUNED = [
 ]
 
 
-def load(network: str, images: int):
-    """Load (inputs, targets) for training and validation, at most `images` each."""
-    for split in "train", "validation":
-        inputs, targets = (array[:images] for array in data.load(split))
-        if network == "autoencoder":
-            targets = inputs.reshape(len(inputs), -1)
-            inputs = salt_and_pepper(targets, 0.4, seed=1)
-        yield inputs, targets
+def load(network: str, split: str, images: int) -> tuple:
+    """Load at most `images` inputs and targets."""
+    inputs, targets = (array[:images] for array in data.load(split))
+    if network == "autoencoder":
+        targets = inputs.reshape(len(inputs), -1)
+        inputs = salt_and_pepper(targets, 0.4, seed=1)
+    return inputs, targets
 
 
-def train_once(network: str, images: int, epochs: int, threads: int, **tuned) -> None:
+def train_once(network: str, images: int, threads: int, **tuned) -> None:
     """Train with the loop and `threads`, or with `fit` if that is 0."""
-    training, validation = load(network, images)
     if threads:
         set_up(1, threads)
+    training, validation = load(network, "train", images), load(network, "validation", images)
     build, batch_size = NETWORKS[network]
     if tuned.get("steps_per_execution") == "epoch":
         tuned["steps_per_execution"] = -(-len(training[0]) // batch_size)
@@ -65,20 +65,17 @@ def train_once(network: str, images: int, epochs: int, threads: int, **tuned) ->
         sgd = keras.optimizers.SGD(0.1)
         model.compile(sgd, "categorical_crossentropy", metrics=["accuracy"], **tuned)
     if threads:
-        train(model, training, validation, batch_size=batch_size, epochs=epochs, seed=1)
+        train(model, training, validation, batch_size=batch_size, epochs=EPOCHS, seed=1)
         return
     note = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: print("epoch", flush=True))
-    options = {"batch_size": batch_size, "epochs": epochs, "verbose": 0, "callbacks": [note]}
+    options = {"batch_size": batch_size, "epochs": EPOCHS, "verbose": 0, "callbacks": [note]}
     model.fit(*training, validation_data=validation, **options)
 
 
-def measure(network: str, images: int, epochs: int, options: dict) -> float:
-    """Train in a process of its own; return an epoch's seconds.
-
-    The first epoch, which compiles, does not count.
-    """
+def measure(network: str, images: int, options: dict) -> float:
+    """Train in a process of its own; return the median seconds of an epoch."""
     print(f"bench: {network} {options}", file=sys.stderr, flush=True)
-    task = json.dumps([network, images, epochs, options])
+    task = json.dumps([network, images, options])
     with subprocess.Popen([sys.executable, __file__, "--one", task], stdout=-1) as process:
         ends = [time.perf_counter() for line in process.stdout if line.startswith(b"epoch")]
     if process.returncode:
@@ -86,36 +83,35 @@ def measure(network: str, images: int, epochs: int, options: dict) -> float:
     return float(np.median(np.diff(ends)))
 
 
-def compare(networks: list[str], images: int, epochs: int, repeats: int) -> pd.DataFrame:
-    """Measure every network in every way; return medians over `repeats`."""
-    rows = []
-    for network in networks:
-        fits = [{"threads": 0} | tuned for tuned in TUNED]
-        best = min(fits, key=lambda options: measure(network, images, epochs, options))
-        ways = {"fit": {"threads": 0}, f"best fit: {best}": best}
-        ways |= {"loop, 1 thread": {"threads": 1}, "loop, all cores": {"threads": os.cpu_count()}}
-        for _, (way, options) in itertools.product(range(repeats), ways.items()):
-            seconds = measure(network, images, epochs, options)
-            rows.append({"network": network, "way": way, "seconds": seconds})
-    table = pd.DataFrame(rows).groupby(["network", "way"], sort=False).median().reset_index()
-    fit = table[table.way == "fit"].set_index("network").seconds
-    return table.assign(times_fit=table.network.map(fit) / table.seconds)
+def compare(network: str, images: int, repeats: int) -> pd.DataFrame:
+    """Measure a network in every way; return medians over `repeats`, and × `fit`."""
+    fits = [{"threads": 0} | tuned for tuned in TUNED]
+    best = min(fits, key=lambda options: measure(network, images, options))
+    ways = {"fit": {"threads": 0}, f"best fit: {best}": best}
+    ways |= {"loop, 1 thread": {"threads": 1}, "loop, all cores": {"threads": os.cpu_count()}}
+    turns = [
+        {way: measure(network, images, options) for way, options in ways.items()}
+        for _ in range(repeats)
+    ]
+    seconds = pd.DataFrame(turns).median()
+    return pd.DataFrame({"seconds": seconds, "times_fit": seconds["fit"] / seconds})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--images", type=int, default=60_000, help="to train on in each epoch")
-    parser.add_argument("--epochs", type=int, default=4, help="of each training, at least 2")
     parser.add_argument("--repeats", type=int, default=3, help="processes for each figure")
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
-    options = vars(parser.parse_args())
+    options = parser.parse_args()
     os.chdir(Path(__file__).parent.parent)
-    if one := options.pop("one"):
-        network, images, epochs, way = one
-        train_once(network, images, epochs, **way)
-    else:
-        print(compare(**options).to_string(index=False, float_format="%.4g"))
+    if options.one:
+        network, images, way = options.one
+        train_once(network, images, **way)
+        return
+    for network in options.networks:
+        table = compare(network, options.images, options.repeats)
+        print(f"{network}\n{table.to_string(float_format='%.4g')}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -35,6 +34,7 @@ except ModuleNotFoundError as error:
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = Path("logs")
 LOCK = Path("dvc.lock")
+STOP = LOGS / "stop"  # a stop is asked for: the workers of a cluster see this file too
 CHECK = "tools/check_params.py"
 STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 PAUSE = 0.2  # seconds between two checks
@@ -61,26 +61,22 @@ def end_stage(dvc: subprocess.Popen) -> None:
         time.sleep(PAUSE)
 
 
-def run_stage(name: str, folder: str, stop: str) -> int:
+def run_stage(name: str, folder: Path) -> int:
     """Run `dvc repro` of one stage in `folder`; return its exit code.
 
-    Begins again while other commands use its files. Ends as soon as the file `stop` exists: the
-    workers of a cluster see it too.
+    Begins again while other commands use its files. Ends as soon as a stop is asked for.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     # DVC runs stages with the user's shell, which may be none (nologin), or not know `-c`.
-    environment = os.environ | {"PATH": path, "SHELL": "/bin/sh"}
-    environment.pop("PYTHONSAFEPATH", None)  # stages import from their own folder
-    options = {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL}
-    # Ctrl-C reaches only this runner.
-    options["start_new_session"] = True
-    options["creationflags"] = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows
+    options = {"cwd": folder, "env": os.environ | {"PATH": path, "SHELL": "/bin/sh"}}
+    # In a session of its own: Ctrl-C reaches only this runner.
+    options |= {"stdin": subprocess.DEVNULL, "start_new_session": True}
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
-    while not Path(folder, stop).exists():
-        with Path(folder, "logs", f"{name}.log").open("w+b") as log:
+    while not (folder / STOP).exists():
+        with (folder / LOGS / f"{name}.log").open("w+b") as log:
             dvc = subprocess.Popen(command, **options, stdout=log, stderr=log)
             while dvc.poll() is None:
-                if Path(folder, stop).exists():
+                if (folder / STOP).exists():
                     end_stage(dvc)
                 time.sleep(PAUSE)
             log.seek(0)
@@ -109,15 +105,14 @@ def measure_chains(needs: dict[str, list[str]], seconds: dict[str, float]) -> di
 
 
 class Progress:
-    """Show how far a run is, and what became of each stage."""
+    """Show how far a run is, and what became of each stage.
 
-    def __init__(self, needs: dict[str, list[str]], seconds: dict[str, float]):
-        """Begin a run of the stages in `needs`.
+    `needs` maps a stage to those it waits for, in running order; `seconds` maps it to what it is
+    expected to take.
+    """
 
-        `needs` maps a stage to those it waits for, in running order; `seconds` maps it to what it
-        is expected to take.
-        """
-        self.needs, self.seconds, self.workers = needs, seconds, 1
+    def __init__(self, needs: dict[str, list[str]], seconds: dict[str, float], workers: int):
+        self.needs, self.seconds, self.workers = needs, seconds, workers
         self.began, self.ended, self.failed = {}, [], []
         self.start = self.printed = time.monotonic()
         self.console = Console(soft_wrap=True, highlight=False, markup=False)
@@ -137,10 +132,8 @@ class Progress:
         running = {name: self.read_status(name) for name in self.began}
         left = self.seconds | {name: seconds for name, (_, seconds) in running.items()}
         left |= dict.fromkeys(self.ended, 0.0)
-        chains = measure_chains(self.needs, left).values()
-        total = max(sum(left.values()) / max(1, self.workers), *chains)
-        words = f"about {clock(total)} left" if self.workers else "no worker is there: waiting"
-        lines = [f"{len(self.ended)} of {len(self.needs)} stages, {words}"]
+        total = max(sum(left.values()) / self.workers, *measure_chains(self.needs, left).values())
+        lines = [f"{len(self.ended)} of {len(self.needs)} stages, about {clock(total)} left"]
         width = max(map(len, running), default=0)
         for name, (status, seconds) in running.items():
             lines.append(f"  {name:{width}}  {status}  {clock(seconds)} left")
@@ -182,10 +175,8 @@ class Progress:
         return 1 if self.failed else 0
 
 
-def find_workers(count: int, scheduler: str | None) -> tuple:
-    """Return an executor, and a function that counts the stages it runs at once."""
-    if not scheduler:
-        return ThreadPoolExecutor(count), lambda: count
+def find_cluster(scheduler: str) -> tuple[Executor, int]:
+    """Return the executor of a Dask cluster, and how many stages it runs at once."""
     try:
         distributed = importlib.import_module("distributed")  # optional, and takes a second
         client = distributed.Client(scheduler, timeout=5)
@@ -193,27 +184,25 @@ def find_workers(count: int, scheduler: str | None) -> tuple:
         sys.exit(f"error: --scheduler: first {sys.executable} -m pip install distributed")
     except (OSError, ValueError):
         sys.exit(f"error: {scheduler}: no Dask cluster answers there")
-    return client.get_executor(pure=False), lambda: sum(client.nthreads().values())
+    return client.get_executor(pure=False), max(1, sum(client.nthreads().values()))
 
 
-def run(progress: Progress, workers: int, scheduler: str | None) -> int:
+def run(progress: Progress, executor: Executor) -> int:
     """Run the stages, the longest chains first; return the exit code."""
-    executor, count_slots = find_workers(workers, scheduler)
-    stop, ready, futures = LOGS / f"stop-{uuid.uuid4().hex}", [], {}
     chains = measure_chains(progress.needs, progress.seconds)
-    order = TopologicalSorter(progress.needs)
+    order, ready, futures = TopologicalSorter(progress.needs), [], {}
     order.prepare()
+    STOP.unlink(missing_ok=True)
     try:
         with Live(progress, console=progress.console, transient=True, auto_refresh=False) as live:
-            while futures or ready or order.is_active():
-                progress.workers = count_slots()
-                ready = sorted([*ready, *order.get_ready()], key=chains.get, reverse=True)
-                if not (futures or ready):  # what is left needs a stage that failed
-                    break
+            while order.is_active():
+                ready = sorted([*ready, *order.get_ready()], key=chains.get)
                 while ready and len(futures) < progress.workers:
-                    name = ready.pop(0)
+                    name = ready.pop()
                     progress.began[name] = time.monotonic()
-                    futures[name] = executor.submit(run_stage, name, str(ROOT), str(stop))
+                    futures[name] = executor.submit(run_stage, name, ROOT)
+                if not futures:  # what is left needs a stage that failed
+                    break
                 time.sleep(PAUSE)
                 for name in [name for name, future in futures.items() if future.done()]:
                     future = futures.pop(name)
@@ -223,41 +212,17 @@ def run(progress: Progress, workers: int, scheduler: str | None) -> int:
                     if name in progress.ended:
                         order.done(name)
                 live.refresh()
-                is_quiet = time.monotonic() - progress.printed > HEARTBEAT
-                if is_quiet and not progress.console.is_terminal:
+                if time.monotonic() - progress.printed > HEARTBEAT and not sys.stdout.isatty():
                     progress.print(progress.describe())
     finally:
-        stop.touch()
+        STOP.touch()
         executor.shutdown()  # waits until all stages have ended
-        stop.unlink()
+        STOP.unlink()
     return progress.conclude()
 
 
-def find_obstacle(repo: Repo) -> str:
-    """Return why DVC cannot work here, where it would say so late or never; or ""."""
-    for out in repo.index.outs:
-        for folder in Path(out.def_path).parents:
-            if out.use_cache and folder.is_symlink():
-                return f"{folder} is a link, behind which DVC keeps no results; make it a folder"
-    if repo.config["core"].get("hardlink_lock"):
-        for lock in (Path(repo.tmp_dir, "lock"), Path(repo.tmp_dir, "rwlock.lock")):
-            with contextlib.suppress(FileNotFoundError):
-                if lock.stat().st_nlink == 1:  # who holds it has a second name for it
-                    locks = ".dvc/tmp/lock .dvc/tmp/rwlock.lock"
-                    return f"core.hardlink_lock is on, and nobody holds {lock}: rm -f {locks}"
-    return ""
-
-
-def is_missing(change: str | dict, *kinds: str) -> bool:
-    """Tell whether files are missing, and nothing else: "changed deps" or "changed outs"."""
-    return isinstance(change, dict) and all(
-        kind in kinds and {*map(str, states.values())} <= {"deleted", "not in cache"}
-        for kind, states in change.items()
-    )
-
-
-def open_study(targets: list[str]) -> tuple[Repo, dict[str, list]]:
-    """Return DVC's repository, and the changes of each stage that is out of date.
+def open_study(targets: list[str]) -> tuple[Repo, set[str]]:
+    """Return DVC's repository, and the stages that are out of date.
 
     Waits while other commands use it. Results that were deleted or edited are brought back from
     DVC's cache: `dvc repro` does so only where the cache has the metrics too, unlike in a clone.
@@ -266,8 +231,6 @@ def open_study(targets: list[str]) -> tuple[Repo, dict[str, list]]:
     while True:
         try:
             repo = Repo(str(ROOT), _wait_for_lock=True)  # as --wait-for-lock does
-            if obstacle := find_obstacle(repo):
-                sys.exit(f"error: {obstacle}")
             changed = repo.status(targets, with_deps=True)
             edited = [n for n in changed if any("changed outs" in change for change in changed[n])]
             stages = [stage for stage in collect_stages(repo, edited) if not stage.frozen]
@@ -275,7 +238,7 @@ def open_study(targets: list[str]) -> tuple[Repo, dict[str, list]]:
             if known:
                 repo.checkout(known, force=True, allow_missing=True)
                 changed = repo.status(targets, with_deps=True)
-            return repo, changed
+            return repo, set(changed)
         except LockError as error:
             if str(error) != reason:
                 reason = str(error)
@@ -312,19 +275,18 @@ def repro(targets: list[str], workers: int | None, scheduler: str | None) -> int
     if not needs:
         print("Data and pipelines are up to date.")
         return 0
-    missing = "changed deps"  # these may be made as before; then what needs them need not run
-    sure = [n for n in needs if not all(is_missing(c, missing) for c in changed.get(n, []))]
-    rest = f"; {len(needs) - len(sure)} more if these give other results"
-    print(f"to run: {', '.join(sure)}{rest if len(sure) < len(needs) else ''}", flush=True)
+    print(f"to bring up to date: {', '.join(needs)}", flush=True)
     # A single stage checks its own parameters.
     if len(needs) > 1 and (code := subprocess.run([sys.executable, CHECK]).returncode):
         return code
-    every = [change for changes in changed.values() for change in changes]
-    if all(is_missing(change, missing, "changed outs") for change in every):  # as in a clone
-        seconds |= {name: 1.0 for name in needs if name not in sure}
+    if scheduler:
+        executor, workers = find_cluster(scheduler)
+    else:
+        workers = workers or count_workers()
+        executor = ThreadPoolExecutor(workers)
     before = list(load_yaml(LOCK)["stages"]) if LOCK.exists() else []
     try:
-        return run(Progress(needs, seconds), workers or count_workers(), scheduler)
+        return run(Progress(needs, seconds, workers), executor)
     finally:
         if LOCK.exists():
             order_lock(repo, [*before, *(stage.addressing for stage in plan_repro(graph))])
