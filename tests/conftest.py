@@ -240,20 +240,6 @@ def module_study(finished_study, tmp_path_factory) -> Project:
     return copy_finished(finished_study, tmp_path_factory.mktemp("module") / "study")
 
 
-@pytest.fixture(scope="session")
-def released(finished_study, tmp_path_factory) -> Project:
-    """Commit the finished study after `make release`. Tests leave it as it is."""
-    study = copy_finished(finished_study, tmp_path_factory.mktemp("released") / "study")
-    study.run(*ADD_REMOTE)
-    old = study.folder / "remote/files/md5/00/old"
-    old.parent.mkdir(parents=True)
-    old.touch()
-    study.run("make", "--old-file", "environment", "release")
-    assert not old.exists(), "it holds the results of one run only"
-    study.commit("Release")
-    return study
-
-
 # What these import takes seconds, so only the tests that need it wait for it.
 
 

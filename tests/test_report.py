@@ -127,38 +127,3 @@ def test_a_matplotlibrc_changes_no_byte(copy):
     done = copy.run(sys.executable, "stages/report.py")
     assert done.stderr == "", "no warnings"
     assert read_outputs(copy) == before
-
-
-FIGURE = """
-
-def ratios(study: Study) -> Figure:
-    figure, axes = new_axes()
-    curve = noise_curve(study.counts)
-    axes.plot(curve.denoised / curve.noisy, color=COLOURS["denoised"])
-    return figure
-"""
-PLACED = """
-
-Measured at {{ noise.levels }} levels.
-
-{{ figure("ratios", "Denoised over noisy") }}
-"""
-
-
-def test_contributing_change_a_sentence_add_a_number_add_a_figure(copy):
-    def edit(name, old="", new="", end=""):
-        path = copy.folder / "stages/reporting" / name
-        text = path.read_text(encoding="utf-8")
-        assert old in text
-        path.write_text(text.replace(old, new, 1) + end, encoding="utf-8")
-
-    edit("report.md.j2", '"perceptron": "', '"perceptron": "Read well: ', PLACED)
-    edit("results.py", '"gain_level": level,', '"gain_level": level, "levels": len(curve),')
-    edit("figures.py", end=FIGURE)
-    copy.run(sys.executable, "stages/report.py")
-    text = read_text(copy)
-    assert text.count("Read well: ") == 2, "in the contents and above the section"
-    assert "Measured at 2 levels." in text
-    assert 'alt="Denoised over noisy"' in text
-    assert read_results(copy)["noise.levels"] == 2
-    assert (copy.folder / "plots/report/ratios.png").exists()

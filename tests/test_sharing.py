@@ -80,15 +80,23 @@ def test_an_experiment_is_shared_through_a_remote_of_ones_own(study, tmp_path):
     assert (colleague.folder / "models/mlp.keras").read_bytes() == made
 
 
-def test_a_clone_pulls_trains_nothing_and_gives_its_networks(released, tmp_path):
-    clone = released.clone(tmp_path / "clone")
+def test_a_clone_pulls_trains_nothing_and_gives_its_networks(study, tmp_path):
+    study.run(*ADD_REMOTE)
+    old = study.folder / "remote/files/md5/00/old"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    study.run("make", "--old-file", "environment", "release")
+    assert not old.exists(), "it holds the results of one run only"
+    study.commit("Release")
+    clone = study.clone(tmp_path / "clone")
     clone.run("bash", "-e", "-c", SHARE[0])
     for path in "models/mlp.keras", "models/cnn.keras", "models/autoencoder.keras", "report.html":
-        assert (clone.folder / path).read_bytes() == (released.folder / path).read_bytes()
+        assert (clone.folder / path).read_bytes() == (study.folder / path).read_bytes()
     assert clone.repro("--allow-missing") == []
     clone.run("dvc", "get", clone.folder, "models/cnn.keras", "--out", "got.keras")
-    expected = (released.folder / "models/cnn.keras").read_bytes()
+    expected = (study.folder / "models/cnn.keras").read_bytes()
     assert (clone.folder / "got.keras").read_bytes() == expected
+    (clone.folder / "got.keras").unlink()
     # What is deleted or edited comes from DVC's cache, though that has no metrics here.
     (clone.folder / "models/mlp.keras").write_text("edited", encoding="utf-8")
     (clone.folder / "models/cnn.keras").unlink()

@@ -7,6 +7,7 @@ import re
 import shutil
 
 from conftest import Project
+from made_up import read_results
 from test_readme import PAGES, edit, find_run, follow
 
 OF_THE_PROJECT = "acceptance any_network dag figures params readme recipes report results"
@@ -21,10 +22,17 @@ data.write_csv("plots/mean_image.csv", pd.DataFrame({"brightness": rows}))
 """
 FIGURE = """
 
-def gains(study: Study) -> Figure:
+def ratios(study: Study) -> Figure:
     figure, axes = new_axes()
-    axes.plot(noise_curve(study.counts).denoised)
+    curve = noise_curve(study.counts)
+    axes.plot(curve.denoised / curve.noisy, color=COLOURS["denoised"])
     return figure
+"""
+PLACED = """
+
+Measured at {{ noise.levels }} levels.
+
+{{ figure("ratios", "Denoised over noisy") }}
 """
 
 
@@ -53,15 +61,17 @@ def add_mean_image(project: Project) -> None:
 
 
 def change_report(project: Project) -> None:
-    """Change a headline and add a figure, as CONTRIBUTING.md says."""
-    reporting = project.folder / "stages/reporting"
-    template = reporting / "report.md.j2"
-    text = template.read_text(encoding="utf-8")
-    text, count = re.subn(r'("cnn": ")', r"\1Well read: ", text, count=1)
-    assert count == 1
-    template.write_text(text + '\n{{ figure("gains", "Rates after denoising") }}\n', "utf-8")
-    with (reporting / "figures.py").open("a", encoding="utf-8") as file:
-        file.write(FIGURE)
+    """Change a headline, add a number and a figure, as CONTRIBUTING.md says."""
+
+    def edit(name: str, old: str = "", new: str = "", end: str = "") -> None:
+        path = project.folder / "stages/reporting" / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1) + end, encoding="utf-8")
+
+    edit("report.md.j2", '"perceptron": "', '"perceptron": "Read well: ', PLACED)
+    edit("results.py", '"gain_level": level,', '"gain_level": level, "levels": len(curve),')
+    edit("figures.py", end=FIGURE)
 
 
 def take_recipe(project: Project) -> None:
@@ -86,6 +96,13 @@ def test_another_recipe_network_value_and_report_and_more_stages(study):
     change_report(study)
     run = find_run(follow(study, "make repro"))
     assert {*run} == {"train_mlp", "train_wide", "mean_image", "eval_noise", "report"}
+    text = (study.folder / "report.md").read_text(encoding="utf-8")
+    levels = len(study.parameters["eval_noise"]["noise_levels"])
+    assert text.count("Read well: ") == 2, "in the contents and above the section"
+    assert f"Measured at {levels} levels." in text
+    assert 'alt="Denoised over noisy"' in text
+    assert read_results(study)["noise.levels"] == levels
+    assert (study.folder / "plots/report/ratios.png").exists()
     files = [f"tests/test_{name}.py" for name in OF_THE_PROJECT.split()]
     done = study.run("pytest", "--quiet", "-m", "not heavy", *files, check=False)
     assert done.returncode == 0, done.stdout
