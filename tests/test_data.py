@@ -36,3 +36,12 @@ def test_numbers_have_six_digits_and_lines_end_the_same_everywhere(tmp_path):
     assert path.read_bytes() == b"epoch,loss\n1,0.333333\n2,1e-07\n"
     with pytest.raises(ValueError, match="JSON"):
         data.write_json(path, {"loss": math.nan})
+
+
+def test_what_is_written_changes_no_file_that_is_linked_to_it(tmp_path):
+    """DVC may link results to its cache."""
+    cached, path = tmp_path / "cached", tmp_path / "results.json"
+    cached.write_text("old")
+    path.hardlink_to(cached)
+    data.write_json(path, {"loss": 1.0})
+    assert cached.read_text() == "old"
