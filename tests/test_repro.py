@@ -268,7 +268,11 @@ def test_stops_of_the_study_leave_no_process_and_the_next_run_goes_on(study):
 
 
 def log_in() -> None:
-    """Make the standard input the terminal of this process and its children."""
+    """Make the standard input the terminal of this process and its children.
+
+    A test run under nohup ignores that its terminal is closed, and so would they.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     terminal = importlib.import_module("termios").TIOCSCTTY
     importlib.import_module("fcntl").ioctl(0, terminal, 0)
 
